@@ -102,9 +102,11 @@ type Amendment struct {
 	Lease     Lease
 	Pending   []chains.UnconfirmedTx // newly seen in the mempool, or seen again
 	Dropped   []chains.Hash          // left the mempool unmined
+	Revived   []chains.Hash          // known transactions that are in the mempool again: their orphaned, replaced or dropped transfers are pending
 	Snapshots []chains.Snapshot      // stale balances, read at the block they name
 	Final     *uint64                // highest final height
-	Assets    []chains.Asset         // what tokens call themselves
+	Assets    []chains.Asset         // what tokens call themselves; asked again only if Symbol is "" and a day has gone by
+	Sweep     bool                   // EVM: mark the native balance of every watched address as stale
 	Status    *StatusChange
 }
 
@@ -122,9 +124,15 @@ type StatusChange struct {
 type Filling struct {
 	Chain   string
 	Scripts []int64       // ids of the scripts that were searched
-	Blocks  []FilledBlock // ascending; those below the first block followed are added to the chain's blocks
-	// Snapshots are opening balances of an EVM account.
+	Blocks  []FilledBlock // ascending; those below the first block followed are added to the chain's blocks. A Touch of one of Scripts that has no snapshot becomes a stale balance
+
+	// Snapshots are opening balances of EVM accounts. Their block may be
+	// above the tip: then they count once the tip has reached its hash.
 	Snapshots []chains.Snapshot
+
+	// Progress says that From, Next and Method are to be saved. A Filling
+	// with opening balances alone has none.
+	Progress bool
 
 	// From is the lowest height that is now covered without a gap up to the
 	// hand-over height of each script; Next the height at which the search
@@ -152,9 +160,10 @@ type FilledBlock struct {
 type SearchScript struct {
 	ID       int64
 	Script   []byte
-	Handover uint64 // the follower covers every height above
-	Next     uint64 // where the search goes on
-	Started  bool   // false before the first Fill
+	Handover int64  // the follower covers every height above; -1 if nothing lies below. A script added before the chain's first followed block gets the height below that block, and is not returned while there is none
+	Next     uint64 // where the search goes on; of no meaning before it started
+	Started  bool   // false before the first Fill with progress
+	Opened   bool   // EVM: it has an opening balance
 }
 
 // Searches reads what a backfill needs.
@@ -180,9 +189,21 @@ type Blocks interface {
 	// changed since they were last read, or none.
 	StaleBalances(ctx context.Context, chain string, limit int) ([]chains.Touch, error)
 
-	// PendingTxs returns the ids of all transactions of a chain with a
-	// pending transfer.
-	PendingTxs(ctx context.Context, chain string) ([]chains.Hash, error)
+	// OpenTxs returns the ids of all transactions of a chain with a pending
+	// transfer, and of those whose transfers are orphaned, replaced or dropped
+	// since less than 14 days and may come back.
+	OpenTxs(ctx context.Context, chain string) (pending, gone []chains.Hash, err error)
+}
+
+// Assets reads the assets of a chain.
+type Assets interface {
+	// KnownAssets returns the native, the listed and every other asset a
+	// watched script of the chain has ever had a transfer of.
+	KnownAssets(ctx context.Context, chain string) ([]chains.AssetID, error)
+
+	// UnnamedAssets returns up to limit tokens that nobody has asked for
+	// their symbol yet, or not for a day, or none.
+	UnnamedAssets(ctx context.Context, chain string, limit int) ([]chains.AssetID, error)
 }
 
 // Window is a branch of a descriptor account that must be extended: a script
