@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# test.sh ARGS...: installs what the tests need, then runs go vet and go test
+# with ARGS (default: every package). The closing lines are go test's own.
+#
+# TALLYD_REQUIRE makes a test fail whose node or server is missing; without it
+# such a test is skipped.
+
+. "$(dirname "$0")/lib.sh"
+
+cd "$clone"
+have go || die "there is no go on PATH"
+settings=$("$here/env.sh" postgres btcd anvil bitcoind redis-server)
+eval "$settings"
+# geth takes minutes to build: its tests run where `make geth` has been called.
+if geth=$("$here/tool.sh" --cached geth); then export TALLYD_GETH=$geth; fi
+export TALLYD_REQUIRE=1
+
+[ $# -gt 0 ] || set -- ./...
+say "go vet"
+go vet ./...
+say "go test"
+exec go test -race -p 2 -timeout 12m "$@"
