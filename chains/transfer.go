@@ -1,6 +1,9 @@
 package chains
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Side says whether a transfer adds to its script's balance or takes from it.
 type Side string
@@ -66,4 +69,14 @@ func SourceCall(path string) string { return "call:" + path }
 // SourceWithdrawal is the source of the beacon chain withdrawal with an index.
 func SourceWithdrawal(index uint64) string {
 	return "withdrawal:" + strconv.FormatUint(index, 10)
+}
+
+// VoutOf returns the output a source names, and whether it names one.
+func VoutOf(source string) (uint32, bool) {
+	digits, ok := strings.CutPrefix(source, "vout:")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), err == nil
 }

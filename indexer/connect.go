@@ -1,0 +1,90 @@
+package indexer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tallyd/chains"
+)
+
+// Connections connects accounts: it reads what the caller typed, derives the
+// first scripts, stores both, and asks for the search of their past.
+type Connections struct {
+	Accounts Accounts
+	Sources  map[string]chains.Source // by slug
+	Gap      map[string]uint32        // by slug: scripts watched beyond the last used one of a branch
+
+	// Search asks for the past of a chain's new scripts to be searched soon.
+	// It is a hint: a search that was asked for and lost is found again by the
+	// next periodic one.
+	Search func(ctx context.Context, chain string)
+}
+
+// Connect connects wallet, an address, an extended public key or a descriptor,
+// to a user. It returns the new account; a *WalletError says what is wrong with
+// the wallet, ErrNotFound that the realm has no such user or chain, ErrExists
+// that the user has the wallet connected already. When it returns nil the
+// account is durable and every block from the next one on is watched for it.
+func (c Connections) Connect(ctx context.Context, realm Realm, user uuid.UUID, chain, wallet, name, description string) (Account, error) {
+	source, ok := c.Sources[chain]
+	if !ok || source.Chain().Environment != realm.Environment {
+		return Account{}, fmt.Errorf("chain %q: %w", chain, ErrNotFound)
+	}
+	account := Account{
+		ID: uuid.New(), Realm: realm, UserID: user, Chain: chain,
+		Name: name, Description: description, CreatedAt: time.Now().UTC(),
+	}
+	scripts, err := c.read(source, wallet, &account)
+	if err != nil {
+		return Account{}, err
+	}
+	if err := c.Accounts.CreateAccount(ctx, account, scripts); err != nil {
+		if errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) {
+			return Account{}, err
+		}
+		return Account{}, fmt.Errorf("store account: %w", err)
+	}
+	c.Search(ctx, chain)
+	return account, nil
+}
+
+// read sets the kind and the canonical wallet of an account and returns its
+// first scripts.
+func (c Connections) read(source chains.Source, text string, account *Account) ([]WatchedScript, error) {
+	if wallets, ok := source.(chains.Wallets); ok {
+		wallet, ok, err := wallets.ParseWallet(text)
+		if err != nil {
+			return nil, &WalletError{Text: err.Error()}
+		}
+		if ok {
+			account.Kind, account.Wallet = KindDescriptor, wallet.Canonical()
+			return c.derive(source, wallet, account.Chain)
+		}
+	}
+	script, canonical, err := source.ParseAddress(text)
+	if err != nil {
+		return nil, &WalletError{Text: err.Error()}
+	}
+	account.Kind, account.Wallet = KindAddress, canonical
+	return []WatchedScript{{Script: script, Address: canonical}}, nil
+}
+
+func (c Connections) derive(source chains.Source, wallet chains.Wallet, chain string) ([]WatchedScript, error) {
+	want := uint32(1)
+	if wallet.Ranged() {
+		want = max(c.Gap[chain], 1)
+	}
+	var all []WatchedScript
+	for branch := range wallet.Branches() {
+		scripts, err := deriveBranch(source, wallet, branch, 0, want)
+		if err != nil {
+			return nil, &WalletError{Text: err.Error()}
+		}
+		all = append(all, scripts...)
+	}
+	return all, nil
+}

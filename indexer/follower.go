@@ -1,0 +1,373 @@
+package indexer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"tallyd/chains"
+)
+
+// FollowConfig is how one chain is followed.
+type FollowConfig struct {
+	Start        *uint64       // first height followed; nil starts at the node's head
+	Poll         time.Duration // between looks at the head, and the longest wait for a hint
+	Ahead        int           // blocks fetched at once while catching up
+	Gap          uint32        // unused scripts watched beyond the last used one of a branch
+	FinalDepth   uint64        // confirmations after which a block counts as final
+	FinalTag     string        // "finalized" or "safe"; "" counts by depth alone
+	Mempool      bool          // follow unconfirmed transactions
+	Rewindable   bool          // a shorter chain is a reorg: for one's own development node
+	StateDepth   uint64        // EVM: blocks below the head whose state the node surely has
+	SweepEvery   time.Duration // EVM: between two readings of every native balance; 0 for never
+	MempoolEvery time.Duration // between looks at the mempool
+}
+
+// Ports is what a follower and a backfill need to be durable.
+type Ports interface {
+	Leases
+	Ledger
+	Watches
+	Searches
+	Blocks
+	Assets
+	Windows
+}
+
+// Follower keeps the ledger of one chain level with its node: it appends the
+// next block, or takes the last one back, one block at a time.
+//
+// A Follower is used by one goroutine.
+type Follower struct {
+	source chains.Source
+	ports  Ports
+	cfg    FollowConfig
+	log    zerolog.Logger
+
+	cursor Cursor
+	head   chains.BlockRef // as last seen
+	table  *chains.WatchTable
+	loaded int64            // watch version that table stands for
+	fork   *chains.BlockRef // while walking back: where the node's branch left ours
+	blocks fetcher
+}
+
+// NewFollower returns a follower that owns the chain by cursor's lease.
+func NewFollower(source chains.Source, ports Ports, cfg FollowConfig, cursor Cursor, log zerolog.Logger) *Follower {
+	f := &Follower{source: source, ports: ports, cfg: cfg, log: log, cursor: cursor, loaded: -1}
+	f.table = chains.NewWatchTable(0, 0)
+	f.blocks = fetcher{ahead: cfg.Ahead, fetch: f.fetchAt}
+	return f
+}
+
+// Close ends what the follower reads ahead.
+func (f *Follower) Close() { f.blocks.drop() }
+
+// Cursor returns the cursor after the last step.
+func (f *Follower) Cursor() Cursor { return f.cursor }
+
+// Step moves the tip by one block, forward or back, or finds that there is
+// nothing to do. It returns ErrStale when the lease is lost.
+func (f *Follower) Step(ctx context.Context) (moved bool, err error) {
+	if f.loaded < 0 {
+		if err := f.loadWatch(ctx); err != nil {
+			return false, err
+		}
+	}
+	if f.fork != nil {
+		return f.retreat(ctx)
+	}
+	tip := f.cursor.Tip
+	if !f.knowsNext() {
+		f.head, err = f.source.Head(ctx)
+		if err != nil {
+			return false, fmt.Errorf("ask for the head: %w", err)
+		}
+	}
+	switch {
+	case tip.Hash.IsZero():
+		return f.first(ctx)
+	case f.head.Hash == tip.Hash:
+		return false, nil
+	case f.head.Height > tip.Height:
+		return f.advance(ctx)
+	default:
+		return f.compare(ctx)
+	}
+}
+
+// knowsNext reports whether the last head seen is still far ahead, so that
+// catching up need not ask again for every block.
+func (f *Follower) knowsNext() bool {
+	return !f.cursor.Tip.Hash.IsZero() && f.head.Height > f.cursor.Tip.Height+uint64(max(f.cfg.Ahead, 1))
+}
+
+// first appends the first block followed.
+func (f *Follower) first(ctx context.Context) (bool, error) {
+	height := f.head.Height
+	if f.cfg.Start != nil {
+		height = *f.cfg.Start
+	}
+	if height > f.head.Height {
+		return false, nil
+	}
+	block, err := f.blocks.get(ctx, height, f.head.Height)
+	if err != nil {
+		return false, err
+	}
+	return f.apply(ctx, block)
+}
+
+// advance appends the block after the tip, if the node is still on our branch.
+func (f *Follower) advance(ctx context.Context) (bool, error) {
+	block, err := f.blocks.get(ctx, f.cursor.Tip.Height+1, f.head.Height)
+	if errors.Is(err, chains.ErrNotFound) {
+		// The chain became shorter between the two questions, or the second
+		// went to a node that is behind the first.
+		f.head = chains.BlockRef{}
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if block.Ref().Parent != f.cursor.Tip.Hash {
+		f.blocks.drop()
+		return f.compare(ctx)
+	}
+	return f.apply(ctx, block)
+}
+
+// compare decides what to do with a head that does not continue our branch.
+func (f *Follower) compare(ctx context.Context) (bool, error) {
+	head, err := f.source.Head(ctx)
+	if err != nil {
+		return false, fmt.Errorf("ask for the head: %w", err)
+	}
+	f.head = head
+	fork, better, err := f.better(ctx, head)
+	if err != nil {
+		return false, fmt.Errorf("compare with the branch of %s: %w", head.Hash, err)
+	}
+	if !better || fork.Hash == f.cursor.Tip.Hash {
+		return false, nil
+	}
+	f.log.Info().Uint64("height", f.cursor.Tip.Height).Uint64("fork", fork.Height).
+		Uint64("depth", f.cursor.Tip.Height-fork.Height).Stringer("head", head.Hash).Msg("reorg found")
+	f.fork = &fork
+	return f.retreat(ctx)
+}
+
+// better finds the block at which head's branch leaves ours (zero if that lies
+// below the first block followed), and says whether that branch is the better
+// one.
+//
+// With proof of work that is the one with more work above the fork, by headers
+// that were checked, however short; without it, the one of a node that is not
+// behind us. A head that is one of our own blocks means that the node lags.
+func (f *Follower) better(ctx context.Context, head chains.BlockRef) (fork chains.BlockRef, better bool, err error) {
+	tip := f.cursor.Tip
+	theirs := head
+	if head.Height > tip.Height {
+		if theirs, err = f.source.RefAt(ctx, tip.Height); err != nil {
+			return fork, false, fmt.Errorf("read the node's block %d: %w", tip.Height, err)
+		}
+	}
+	ours := new(big.Int)
+	for above := tip; above.Height > theirs.Height; {
+		ours.Add(ours, above.Work.Big())
+		if above, err = f.ports.BlockAt(ctx, f.cursor.Lease.Chain, above.Height-1); err != nil {
+			return fork, false, fmt.Errorf("read our block %d: %w", above.Height, err)
+		}
+	}
+	work := new(big.Int)
+	top := theirs
+	for {
+		mine, err := f.ports.BlockAt(ctx, f.cursor.Lease.Chain, theirs.Height)
+		if errors.Is(err, ErrNotFound) {
+			break // below the first block followed: nothing of ours is on their branch
+		}
+		if err != nil {
+			return fork, false, fmt.Errorf("read our block %d: %w", theirs.Height, err)
+		}
+		if mine.Hash == theirs.Hash {
+			fork = mine
+			break
+		}
+		ours.Add(ours, mine.Work.Big())
+		work.Add(work, theirs.Work.Big())
+		if theirs.Height == 0 {
+			break
+		}
+		if theirs, err = f.source.Ref(ctx, theirs.Parent); err != nil {
+			return fork, false, fmt.Errorf("read the parent at %d: %w", theirs.Height-1, err)
+		}
+	}
+	switch {
+	case f.cfg.Rewindable:
+		return fork, head.Hash != tip.Hash, nil
+	case fork.Hash == head.Hash:
+		return fork, false, nil
+	case ours.Sign() == 0 && work.Sign() == 0:
+		return fork, head.Height >= tip.Height, nil
+	}
+	for height := top.Height + 1; work.Cmp(ours) <= 0 && height <= head.Height; height++ {
+		next, err := f.source.RefAt(ctx, height)
+		if err != nil {
+			return fork, false, fmt.Errorf("read the node's block %d: %w", height, err)
+		}
+		if next.Parent != top.Hash {
+			return fork, false, fmt.Errorf("block %d: the node changed its branch meanwhile: %w", height, chains.ErrNotFound)
+		}
+		work.Add(work, next.Work.Big())
+		top = next
+	}
+	return fork, work.Cmp(ours) > 0, nil
+}
+
+// retreat takes the tip back until it is the fork.
+func (f *Follower) retreat(ctx context.Context) (bool, error) {
+	tip := f.cursor.Tip
+	if tip.Hash == f.fork.Hash || tip.Hash.IsZero() {
+		f.fork = nil
+		f.head = chains.BlockRef{}
+		return true, nil
+	}
+	applied, err := f.ports.Revert(ctx, f.cursor.Lease, tip)
+	if err != nil {
+		return false, fmt.Errorf("revert block %d: %w", tip.Height, err)
+	}
+	f.watch(applied.Watch)
+	parent, err := f.ports.Tip(ctx, f.cursor.Lease.Chain)
+	if err != nil {
+		return false, fmt.Errorf("read the tip: %w", err)
+	}
+	f.cursor.Tip = parent
+	f.log.Info().Uint64("height", tip.Height).Stringer("hash", tip.Hash).Int("events", applied.Events).Msg("block orphaned")
+	return true, nil
+}
+
+// apply matches a verified block and appends it, matching again as often as
+// scripts are added meanwhile.
+func (f *Follower) apply(ctx context.Context, block chains.Block) (bool, error) {
+	ref := block.Ref()
+	for {
+		match, err := f.match(ctx, block)
+		if err != nil {
+			return false, err
+		}
+		step := Step{Lease: f.cursor.Lease, Parent: f.cursor.Tip.Hash, WatchVersion: f.loaded, Block: ref, Match: match}
+		step.Snapshots, step.Stale = f.balances(ctx, ref, match.Touched)
+		applied, err := f.ports.Apply(ctx, step)
+		switch {
+		case errors.Is(err, ErrWatchMoved):
+			if err := f.loadWatch(ctx); err != nil {
+				return false, err
+			}
+			continue
+		case err != nil:
+			return false, fmt.Errorf("apply block %d: %w", ref.Height, err)
+		}
+		f.watch(applied.Watch)
+		f.cursor.Tip = ref
+		event := f.log.Info()
+		if f.head.Height > ref.Height+uint64(f.cfg.Ahead) && applied.Events == 0 {
+			event = f.log.Debug() // one line per block is too much while catching up
+		}
+		event.Uint64("height", ref.Height).Stringer("hash", ref.Hash).Int("transfers", len(match.Transfers)).
+			Int("spends", len(match.Spends)).Int("events", applied.Events).Msg("block applied")
+		return true, nil
+	}
+}
+
+// match walks a block until no use of a script in it moves a window any more: a
+// script derived by one walk may be paid by the same block.
+func (f *Follower) match(ctx context.Context, block chains.Block) (chains.Match, error) {
+	for {
+		match, err := block.Match(f.table)
+		if err != nil {
+			return match, fmt.Errorf("walk block %d: %w", block.Ref().Height, err)
+		}
+		extended, err := extendWindows(ctx, f.source, f.ports, f.cursor.Lease.Chain, match, f.cfg.Gap)
+		if err != nil {
+			return match, err
+		}
+		if !extended {
+			return match, nil
+		}
+		if err := f.loadWatch(ctx); err != nil {
+			return match, err
+		}
+	}
+}
+
+// balances reads what a block near the head touched. What cannot be read now is
+// stale and read later, at the tip: that delays a balance and never makes it
+// wrong.
+func (f *Follower) balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) ([]chains.Snapshot, []chains.Touch) {
+	reader, ok := f.source.(chains.BalanceReader)
+	if !ok || len(touched) == 0 {
+		return nil, nil
+	}
+	if at.Height+f.cfg.StateDepth < f.head.Height {
+		return nil, touched
+	}
+	snapshots, err := reader.Balances(ctx, at, touched)
+	if err != nil {
+		f.log.Warn().Err(err).Uint64("height", at.Height).Int("balances", len(touched)).Msg("balances left for later")
+		return nil, touched
+	}
+	return snapshots, nil
+}
+
+// Refresh reads balances that blocks changed and that were not read then. It
+// does nothing unless the tip is near the head. It returns how many it read.
+func (f *Follower) Refresh(ctx context.Context) (int, error) {
+	reader, ok := f.source.(chains.BalanceReader)
+	tip := f.cursor.Tip
+	if !ok || tip.Hash.IsZero() || tip.Height+f.cfg.StateDepth < f.head.Height {
+		return 0, nil
+	}
+	const batch = 500
+	stale, err := f.ports.StaleBalances(ctx, f.cursor.Lease.Chain, batch)
+	if err != nil {
+		return 0, fmt.Errorf("list stale balances: %w", err)
+	}
+	if len(stale) == 0 {
+		return 0, nil
+	}
+	snapshots, err := reader.Balances(ctx, tip, stale)
+	if err != nil {
+		return 0, fmt.Errorf("read %d balances at block %d: %w", len(stale), tip.Height, err)
+	}
+	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Snapshots: snapshots}); err != nil {
+		return 0, fmt.Errorf("write %d balances: %w", len(snapshots), err)
+	}
+	return len(snapshots), nil
+}
+
+func (f *Follower) loadWatch(ctx context.Context) error {
+	version, err := f.ports.LoadWatch(ctx, f.cursor.Lease.Chain, f.loaded, f.table)
+	if err != nil {
+		return fmt.Errorf("load what is watched: %w", err)
+	}
+	f.loaded = version
+	return nil
+}
+
+func (f *Follower) watch(outpoints []chains.Outpoint) {
+	for _, o := range outpoints {
+		f.table.AddOutpoint(o)
+	}
+}
+
+func (f *Follower) fetchAt(ctx context.Context, height uint64) (chains.Block, error) {
+	ref, err := f.source.RefAt(ctx, height)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the fetcher names the height
+	}
+	return f.source.Block(ctx, ref.Hash) //nolint:wrapcheck // the fetcher names the height
+}
