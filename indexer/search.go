@@ -20,6 +20,10 @@ type SearchConfig struct {
 	Batch  int    // scripts searched in one pass
 }
 
+// reorgsLast is how many reorgs in a row a search begins again for before it
+// leaves the rest to its next run.
+const reorgsLast = 30
+
 // Search searches the past of scripts that were connected after their chain was
 // first followed.
 //
@@ -39,6 +43,7 @@ type Search struct {
 // is not searched again by the next Run.
 func (s *Search) Run(ctx context.Context) error {
 	slug := s.Source.Chain().Slug
+	reorgs := 0
 	for {
 		scripts, err := s.Ports.SearchScripts(ctx, slug, s.Config.Batch)
 		if err != nil {
@@ -49,14 +54,19 @@ func (s *Search) Run(ctx context.Context) error {
 		}
 		begun := time.Now()
 		pass := pass{Search: s, chain: slug, scripts: scripts}
-		if _, ok := s.Source.(chains.BalanceReader); ok {
-			err = pass.descend(ctx)
-		} else {
-			err = pass.ascend(ctx)
+		err = pass.run(ctx)
+		if errors.Is(err, ErrNotCanonical) && reorgs < reorgsLast {
+			// The chain moved under us. The follower sorts it out within moments.
+			reorgs++
+			if err := pause(ctx, leaseRenew); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("search the past of %d scripts: %w", len(scripts), err)
 		}
+		reorgs = 0
 		if s.Wrote != nil {
 			s.Wrote()
 		}
@@ -70,6 +80,14 @@ type pass struct {
 	chain   string
 	scripts []SearchScript
 	table   *chains.WatchTable
+}
+
+// run searches by the way of the chain's family.
+func (p *pass) run(ctx context.Context) error {
+	if _, ok := p.Source.(chains.BalanceReader); ok {
+		return p.descend(ctx)
+	}
+	return p.ascend(ctx)
 }
 
 // open builds the table of a pass: its scripts, and the outputs an earlier,
@@ -245,10 +263,15 @@ func (p *pass) finish(ctx context.Context, last int64, method chains.Method) err
 }
 
 // tail walks what the tip moved while finish was walking. It is called under the
-// ledger's lock, and the stretch is short.
+// ledger's lock, and the stretch is short. A reorg below through means that
+// blocks we walked are gone and others unseen: the search is done again.
 func (p *pass) tail(ctx context.Context, through, tip chains.BlockRef) ([]FilledBlock, error) {
-	if tip.Height <= through.Height {
-		return nil, nil
+	ours, err := p.Ports.BlockAt(ctx, p.chain, through.Height)
+	if errors.Is(err, ErrNotFound) || err == nil && ours.Hash != through.Hash {
+		return nil, fmt.Errorf("block %d: %w", through.Height, ErrNotCanonical)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read our block %d: %w", through.Height, err)
 	}
 	return p.walk(ctx, through.Height+1, tip.Height)
 }
