@@ -1,0 +1,130 @@
+package access
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"tallyd/chains"
+	"tallyd/indexer"
+)
+
+const (
+	// TokenLife is how long a user token is good.
+	TokenLife = 15 * time.Minute
+
+	// clockSkew is how far the clocks of two instances may differ.
+	clockSkew = 5 * time.Second
+
+	tokenIssuer   = "tallyd"
+	tokenAudience = "tallyd:user"
+	tokenType     = "user"
+)
+
+// errToken is all that is ever said about a bad token.
+var errToken = errors.New("invalid or expired token")
+
+// Tokens issues and reads the tokens of end customers: JWT (RFC 7519) signed
+// with Ed25519 (RFC 8037). Algorithm, issuer, audience and key id are pinned.
+// It is safe for concurrent use.
+type Tokens struct {
+	key    ed25519.PrivateKey
+	keyID  string
+	parser *jwt.Parser
+	now    func() time.Time
+}
+
+// claims are those of a user token. The first five keep Blockmate's names.
+type claims struct {
+	jwt.RegisteredClaims
+	Type        string             `json:"type"`
+	UserID      uuid.UUID          `json:"user_uuid"`
+	Tenant      string             `json:"tenant"`
+	Environment chains.Environment `json:"environment"`
+}
+
+// NewTokens returns Tokens that sign with the key of a 32-byte seed. All
+// instances that serve the same users need the same seed; a new one ends every
+// token. now is the clock, time.Now if nil.
+func NewTokens(seed []byte, now func() time.Time) (*Tokens, error) {
+	if len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("signing seed of %d bytes, want %d", len(seed), ed25519.SeedSize)
+	}
+	if now == nil {
+		now = time.Now
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	public := sha256.Sum256(key.Public().(ed25519.PublicKey))
+	return &Tokens{
+		key:   key,
+		keyID: base64.RawURLEncoding.EncodeToString(public[:8]),
+		now:   now,
+		parser: jwt.NewParser(
+			jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+			jwt.WithIssuer(tokenIssuer),
+			jwt.WithAudience(tokenAudience),
+			jwt.WithExpirationRequired(),
+			jwt.WithNotBeforeRequired(),
+			jwt.WithIssuedAt(),
+			jwt.WithLeeway(clockSkew),
+			jwt.WithStrictDecoding(),
+			jwt.WithTimeFunc(now),
+		),
+	}, nil
+}
+
+// Issue returns a token for a user that is good for TokenLife.
+func (t *Tokens) Issue(realm indexer.Realm, user uuid.UUID) (string, error) {
+	now := t.now().UTC()
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer:    tokenIssuer,
+			Audience:  jwt.ClaimStrings{tokenAudience},
+			IssuedAt:  jwt.NewNumericDate(now),
+			NotBefore: jwt.NewNumericDate(now),
+			ExpiresAt: jwt.NewNumericDate(now.Add(TokenLife)),
+		},
+		Type:        tokenType,
+		UserID:      user,
+		Tenant:      realm.Tenant,
+		Environment: realm.Environment,
+	})
+	token.Header["kid"] = t.keyID
+	text, err := token.SignedString(t.key)
+	if err != nil {
+		return "", fmt.Errorf("sign user token: %w", err)
+	}
+	return text, nil
+}
+
+// Read returns the user a token speaks for. The error never says why a token is
+// bad: who forges one learns nothing.
+func (t *Tokens) Read(text string) (Principal, error) {
+	const longest = 4096
+	if len(text) > longest {
+		return Principal{}, errToken
+	}
+	var c claims
+	_, err := t.parser.ParseWithClaims(text, &c, func(token *jwt.Token) (any, error) {
+		if token.Header["kid"] != t.keyID {
+			return nil, errToken
+		}
+		return t.key.Public(), nil
+	})
+	if err != nil || c.Type != tokenType || c.UserID == uuid.Nil || c.Tenant == "" {
+		return Principal{}, errToken
+	}
+	if c.Environment != chains.Live && c.Environment != chains.Test {
+		return Principal{}, errToken
+	}
+	return Principal{
+		Realm: indexer.Realm{Tenant: c.Tenant, Environment: c.Environment},
+		User:  c.UserID,
+	}, nil
+}
