@@ -94,6 +94,13 @@ func (s *testServer) join(ctx context.Context, base, bin string) error {
 // start begins on a fresh copy of the cluster, so that the databases of killed
 // tests never pile up.
 func (s *testServer) start(ctx context.Context, base string, kept *os.File) error {
+	locks, err := filepath.Glob(filepath.Join(base, "template_*.lock"))
+	if err != nil {
+		return fmt.Errorf("list templates: %w", err)
+	}
+	for _, lock := range locks {
+		_ = os.Remove(lock) // of templates that went with the last copy
+	}
 	pristine := s.cluster.dir
 	live := *s.cluster
 	live.dir = pristine + ".live"
@@ -106,7 +113,6 @@ func (s *testServer) start(ctx context.Context, base string, kept *os.File) erro
 	if out, err := asUser(ctx, live.user, "/bin/cp", "-a", pristine+"/.", live.dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy the cluster: %w: %s", err, out)
 	}
-	var err error
 	if s.port, err = freePort(ctx); err != nil {
 		return err
 	}
