@@ -45,11 +45,9 @@ cache=$(cache_dir)
 # new_dir makes a fresh folder in the cache, so that publish only has to rename.
 new_dir() {
   mkdir -p "$cache" 2>/dev/null || die "the folder $cache cannot be made: set TALLYD_CACHE to another one"
-  local dir
-  dir=$(mktemp -d "$cache/.new.XXXXXX" 2>/dev/null) || die "the folder $cache is not writable: set TALLYD_CACHE to another one"
-  chmod 755 "$dir"
-  trap 'rm -rf "$dir"' EXIT
-  new=$dir
+  new=$(mktemp -d "$cache/.new.XXXXXX" 2>/dev/null) || die "the folder $cache is not writable: set TALLYD_CACHE to another one"
+  chmod 755 "$new"
+  trap 'rm -rf "$new"' EXIT
 }
 
 # publish DIR moves the folder that was filled to its name, whole or not at all.
