@@ -15,8 +15,8 @@ import (
 // first scripts, stores both, and asks for the search of their past.
 type Connections struct {
 	Accounts Accounts
-	Sources  map[string]chains.Source // by slug
-	Gap      map[string]uint32        // by slug: scripts watched beyond the last used one of a branch
+	Sources  *Sources
+	Gap      map[string]uint32 // by slug: scripts watched beyond the last used one of a branch
 
 	// Search asks for the past of a chain's new scripts to be searched soon.
 	// It is a hint: a search that was asked for and lost is found again by the
@@ -30,7 +30,7 @@ type Connections struct {
 // that the user has the wallet connected already. When it returns nil the
 // account is durable and every block from the next one on is watched for it.
 func (c Connections) Connect(ctx context.Context, realm Realm, user uuid.UUID, chain, wallet, name, description string) (Account, error) {
-	source, ok := c.Sources[chain]
+	source, ok := c.Sources.Get(chain)
 	if !ok || source.Chain().Environment != realm.Environment {
 		return Account{}, fmt.Errorf("chain %q: %w", chain, ErrNotFound)
 	}
