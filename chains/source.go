@@ -192,6 +192,10 @@ type Wallet interface {
 	Script(branch, index uint32) ([]byte, error)
 }
 
+// CapabilityReach is the name of the first capability of every upstream: that it
+// answers, for the right network.
+const CapabilityReach = "reach"
+
 // Capability is one thing a node was asked about at start.
 type Capability struct {
 	Upstream string // URL without credentials
@@ -203,7 +207,7 @@ type Capability struct {
 // Prober is a Source that can say what each of its nodes can do.
 type Prober interface {
 	// Probe asks every upstream. A node that cannot be reached is a
-	// Capability "reach" that is not OK, not an error.
+	// CapabilityReach that is not OK, not an error.
 	Probe(ctx context.Context) []Capability
 }
 

@@ -1,0 +1,50 @@
+// Command tallyd is a self-hosted daemon that knows what every connected account
+// holds, and proves it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build.
+var version = "dev" //nolint:gochecknoglobals // the linker sets it
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal asks for an orderly end, the second one ends at once.
+	context.AfterFunc(ctx, stop)
+	if err := root().ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "tallyd:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tallyd",
+		Short: "Know what every connected account holds, and prove it",
+		Long: `tallyd follows BTC-family and EVM nodes block by block, keeps one ledger in
+Postgres, and serves the balances and transactions of connected accounts.
+
+Try it:    tallyd dev
+Run it:    tallyd migrate --config tallyd.yaml && tallyd serve --config tallyd.yaml
+Look:      tallyd check, tallyd status
+
+Settings come from one file (--config) and from TALLYD_* variables, which win.
+The commented sample is printed by: tallyd check --sample`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.PersistentFlags().StringP("config", "c", "", "settings file (YAML); default: TALLYD_CONFIG, else variables alone")
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), keysCommand(), balanceCommand())
+	return cmd
+}
