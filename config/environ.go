@@ -65,9 +65,9 @@ func resolve(t reflect.Type, rest string, slugs []string) ([]string, bool) {
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		for i := range t.NumField() {
-			name := t.Field(i).Tag.Get("yaml")
-			if path, ok := within(t.Field(i).Type, name, rest, slugs); ok {
+		for field := range t.Fields() {
+			name := field.Tag.Get("yaml")
+			if path, ok := within(field.Type, name, rest, slugs); ok {
 				return path, true
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +70,11 @@ func TestSampleShowsEveryKey(t *testing.T) {
 			visit(of.Elem())
 			return
 		}
-		for i := range of.NumField() {
-			name := of.Field(i).Tag.Get("yaml")
-			require.NotEmpty(t, name, "%s.%s has no key", of, of.Field(i).Name)
-			require.Regexp(t, regexp.MustCompile(`(?m)^ *(# +)?(- )?`+name+`:`), Sample())
-			visit(of.Field(i).Type)
+		for field := range of.Fields() {
+			name := field.Tag.Get("yaml")
+			require.NotEmpty(t, name, "%s.%s has no key", of, field.Name)
+			require.Regexp(t, `(?m)^ *(# +)?(- )?`+name+`:`, Sample())
+			visit(field.Type)
 		}
 	}
 	visit(reflect.TypeFor[Config]())
@@ -122,8 +122,8 @@ func TestProblems(t *testing.T) {
 		environ  []string
 		want     []string // how each line of the error begins, in order
 	}{
-		{name: "UnknownKeys", document: "listn: x\nlog: {levle: info}\nchains: {btc: {" + node + ", hight: 1}}",
-			want: []string{"chains.btc.hight: unknown key", "listn: unknown key", "log.levle: unknown key"}},
+		{name: "UnknownKeys", document: "listn: x\nlog: {detail: info}\nchains: {btc: {" + node + ", hight: 1}}",
+			want: []string{"chains.btc.hight: unknown key", "listn: unknown key", "log.detail: unknown key"}},
 		{name: "UnknownVariables", environ: []string{"TALLYD_LISTN=x", "TALLYD_CHAINS_BTC_HIGHT=1", "TALLYD_=x", "TALLYD_LOG=x"},
 			want: []string{"TALLYD_: unknown", "TALLYD_CHAINS_BTC_HIGHT: unknown", "TALLYD_LISTN: unknown", "TALLYD_LOG: unknown"}},
 		{name: "Urls", document: `
@@ -266,8 +266,8 @@ func TestEveryScalarIsAVariable(t *testing.T) {
 		case reflect.Slice:
 			visit(of.Elem(), append(path, "3"))
 		default:
-			for i := range of.NumField() {
-				visit(of.Field(i).Type, append(path[:len(path):len(path)], of.Field(i).Tag.Get("yaml")))
+			for field := range of.Fields() {
+				visit(field.Type, append(slices.Clip(path), field.Tag.Get("yaml")))
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func (r *reader) value(key string, node *yaml.Node, target reflect.Value) {
 		r.problems.add(key, "aliases are not taken")
 		return
 	}
-	if _, scalar := target.Addr().Interface().(encoding.TextUnmarshaler); scalar {
+	if _, scalar := reflect.TypeAssert[encoding.TextUnmarshaler](target.Addr()); scalar {
 		r.scalar(key, node, target)
 		return
 	}
@@ -111,14 +111,14 @@ func (r *reader) scalar(key string, node *yaml.Node, target reflect.Value) {
 	if node.Value == "" {
 		return
 	}
-	text, ok := target.Addr().Interface().(encoding.TextUnmarshaler)
+	text, ok := reflect.TypeAssert[encoding.TextUnmarshaler](target.Addr())
 	if ok {
 		if err := text.UnmarshalText([]byte(node.Value)); err != nil {
 			r.problems.add(key, "%s", err)
 		}
 		return
 	}
-	if duration, ok := target.Addr().Interface().(*time.Duration); ok {
+	if duration, ok := reflect.TypeAssert[*time.Duration](target.Addr()); ok {
 		parsed, err := time.ParseDuration(node.Value)
 		if err != nil {
 			r.problems.add(key, "must be a duration such as 500ms, 2s or 15m")

@@ -44,7 +44,7 @@ var rooms = map[string]room{
 	"store/jobs":      {sees: []string{"chains", "indexer", "store"}},
 
 	"api/problem":  {},
-	"api/access":   {sees: []string{"api/problem"}},
+	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},
 	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 
