@@ -148,7 +148,7 @@ func checkTokens(p problems, key string, tokens []Token) {
 func (c Config) require(keys []string, p problems) {
 	for _, key := range keys {
 		value, known := reflect.ValueOf(c), true
-		for _, name := range strings.SplitSeq(key, ".") {
+		for name := range strings.SplitSeq(key, ".") {
 			if value, known = fieldNamed(value, name); !known {
 				p.add(key, "is required, and is no key")
 				break

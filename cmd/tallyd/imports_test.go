@@ -195,10 +195,8 @@ func refused(name, imported string, sees []string) string {
 		}
 		return "the plan of rooms does not let it"
 	}
-	for _, path := range forbidden[name] {
-		if imported == path {
-			return "this room knows nothing of it"
-		}
+	if slices.Contains(forbidden[name], imported) {
+		return "this room knows nothing of it"
 	}
 	for _, library := range slices.Sorted(maps.Keys(homes)) {
 		if within(imported, library) && !slices.Contains(homes[library], name) {
