@@ -37,7 +37,7 @@ var rooms = map[string]room{
 	"indexer": {sees: []string{"chains"}},
 
 	"migrations":      {},
-	"store/db":        {},
+	"store/db":        {sees: []string{"chains"}},
 	"store":           {sees: []string{"chains", "indexer", "api/access", "migrations", "store/db"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
 	"store/synccache": {sees: []string{"chains", "indexer"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
