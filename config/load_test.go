@@ -122,11 +122,16 @@ func TestProblems(t *testing.T) {
 		environ  []string
 		want     []string // how each line of the error begins, in order
 	}{
-		{name: "UnknownKeys", document: "listn: x\nlog: {detail: info}\nchains: {btc: {" + node + ", hight: 1}}",
-			want: []string{"chains.btc.hight: unknown key", "listn: unknown key", "log.detail: unknown key"}},
-		{name: "UnknownVariables", environ: []string{"TALLYD_LISTN=x", "TALLYD_CHAINS_BTC_HIGHT=1", "TALLYD_=x", "TALLYD_LOG=x"},
-			want: []string{"TALLYD_: unknown", "TALLYD_CHAINS_BTC_HIGHT: unknown", "TALLYD_LISTN: unknown", "TALLYD_LOG: unknown"}},
-		{name: "Urls", document: `
+		{
+			name: "UnknownKeys", document: "listn: x\nlog: {detail: info}\nchains: {btc: {" + node + ", hight: 1}}",
+			want: []string{"chains.btc.hight: unknown key", "listn: unknown key", "log.detail: unknown key"},
+		},
+		{
+			name: "UnknownVariables", environ: []string{"TALLYD_LISTN=x", "TALLYD_CHAINS_BTC_HIGHT=1", "TALLYD_=x", "TALLYD_LOG=x"},
+			want: []string{"TALLYD_: unknown", "TALLYD_CHAINS_BTC_HIGHT: unknown", "TALLYD_LISTN: unknown", "TALLYD_LOG: unknown"},
+		},
+		{
+			name: "Urls", document: `
 database: {url: "mysql://u:hunter2@h/d", listener_url: "postgres://%zz:hunter2@h"}
 redis: {url: "hunter2"}
 api: {public_url: "example.com"}
@@ -135,44 +140,59 @@ chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "ftp://hunte
 				"api.public_url: must be a URL", "chains.btc.upstreams.0.url: must be a URL", "chains.btc.upstreams.1.url: must not hold credentials",
 				"chains.btc.upstreams.2.websocket: must be a URL", "chains.btc.upstreams.3.url: is required",
 				"database.listener_url: must be a URL", "database.url: must be a URL", "redis.url: must be a URL",
-			}},
-		{name: "Durations", document: "api: {jwt: {ttl: 15}}\nchains: {btc: {" + node + ", timeout: soon, poll_interval: -1s}}",
-			want: []string{"api.jwt.ttl: must be a duration", "chains.btc.poll_interval: must not be negative", "chains.btc.timeout: must be a duration"}},
-		{name: "Secrets", document: `
+			},
+		},
+		{
+			name: "Durations", document: "api: {jwt: {ttl: 15}}\nchains: {btc: {" + node + ", timeout: soon, poll_interval: -1s}}",
+			want: []string{"api.jwt.ttl: must be a duration", "chains.btc.poll_interval: must not be negative", "chains.btc.timeout: must be a duration"},
+		},
+		{
+			name: "Secrets", document: `
 api: {master_key: "${GONE}", jwt: {seed: hunter2}}
 chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", user: u}, {url: "http://a", password: hunter2}]}}`,
 			want: []string{
 				"api.jwt.seed: must be 32 bytes", "api.master_key: the environment variable GONE is not set",
 				"chains.btc.upstreams.0.password: is required", "chains.btc.upstreams.1.user: is required",
-			}},
+			},
+		},
 		{name: "ShortMasterKey", document: "api: {master_key: hunter2}", want: []string{"api.master_key: must have"}},
 		{name: "Dollar", document: "api: {master_key: 'hunter2$hunter2hunter2'}", want: []string{"api.master_key: a dollar sign"}},
 		{name: "ChainTwice", document: "chains: {btc: {" + node + "}, btc: {" + node + "}}", want: []string{"chains.btc: stands twice"}},
 		{name: "NetworkTwice", document: "chains: {btc: {" + node + "}, b2: {" + node + "}}", want: []string{"chains.btc.network: is the network of chains.b2"}},
-		{name: "Numbers", document: "database: {max_conns: -1}\napi: {body_limit: big}\nchains: {btc: {" + node +
-			", batch_size: -5, fetch_concurrency: 1.5, gap_limit: -2, budget: -1, start_height: -3, finality: {depth: -6}}}",
+		{
+			name: "Numbers", document: "database: {max_conns: -1}\napi: {body_limit: big}\nchains: {btc: {" + node +
+				", batch_size: -5, fetch_concurrency: 1.5, gap_limit: -2, budget: -1, start_height: -3, finality: {depth: -6}}}",
 			want: []string{
 				"api.body_limit: must be a whole number", "chains.btc.batch_size: must not be negative", "chains.btc.budget: must be a number",
 				"chains.btc.fetch_concurrency: must be a whole number", "chains.btc.finality.depth: must be a whole number and not negative",
 				"chains.btc.gap_limit: must not be negative", "chains.btc.start_height: must be a block height", "database.max_conns: must not be negative",
-			}},
+			},
+		},
 		{name: "NotANumberOfRequests", document: "chains: {btc: {" + node + ", budget: .nan}}", want: []string{"chains.btc.budget: must be a number"}},
-		{name: "Words", document: "listen: nowhere\nlog: {level: loud, format: xml}\ndatabase: {pooler: statement}\nchains: {BTC: {family: dog}, eth: {family: evm, network: mainnet, environment: prod, trace: deep, finality: {tag: latest}}}",
+		{
+			name: "Words", document: "listen: nowhere\nlog: {level: loud, format: xml}\ndatabase: {pooler: statement}\nchains: {BTC: {family: dog}, eth: {family: evm, network: mainnet, environment: prod, trace: deep, finality: {tag: latest}}}",
 			want: []string{
 				"chains.BTC: a chain's name", "chains.BTC.family: must be one of", "chains.BTC.upstreams: a chain needs",
 				"chains.eth.environment: must be", "chains.eth.finality.tag: must be", "chains.eth.network: must be a chain id",
 				"chains.eth.trace: must be", "chains.eth.upstreams: a chain needs",
 				"database.pooler: must be", "listen: must be host:port", "log.format: must be", "log.level: must be",
-			}},
-		{name: "WrongFamily", document: "chains: {btc: {" + node + ", finality: {tag: safe}, tokens: [{symbol: A, contract: '0x1', decimals: -1, slot: -2}]}}",
+			},
+		},
+		{
+			name: "WrongFamily", document: "chains: {btc: {" + node + ", finality: {tag: safe}, tokens: [{symbol: A, contract: '0x1', decimals: -1, slot: -2}]}}",
 			want: []string{
 				"chains.btc.finality.tag: is for chains of the family evm", "chains.btc.tokens: are for", "chains.btc.tokens.0.contract: must be 0x", "chains.btc.tokens.0.decimals: must",
 				"chains.btc.tokens.0.slot: must",
-			}},
-		{name: "DevelopmentOnly", document: "chains: {btc: {" + node + ", accept_mainnet_addresses: true, allow_genesis_change: true}}",
-			want: []string{"chains.btc.accept_mainnet_addresses: is for", "chains.btc.allow_genesis_change: is for"}},
-		{name: "Shapes", document: "listen: [1]\nlog: quiet\nchains: [btc]\nredis: {url: {a: b}}",
-			want: []string{"chains: must be a section", "listen: must be a single value", "log: must be a section", "redis.url: must be a single value"}},
+			},
+		},
+		{
+			name: "DevelopmentOnly", document: "chains: {btc: {" + node + ", accept_mainnet_addresses: true, allow_genesis_change: true}}",
+			want: []string{"chains.btc.accept_mainnet_addresses: is for", "chains.btc.allow_genesis_change: is for"},
+		},
+		{
+			name: "Shapes", document: "listen: [1]\nlog: quiet\nchains: [btc]\nredis: {url: {a: b}}",
+			want: []string{"chains: must be a section", "listen: must be a single value", "log: must be a section", "redis.url: must be a single value"},
+		},
 		{name: "ListTop", document: "- 1", environ: []string{"TALLYD_LISTEN=:1"}, want: []string{"configuration: must be a section"}},
 		{name: "Alias", document: "log: &l {level: info}\nredis: *l", want: []string{"redis: aliases are not taken"}},
 	} {
