@@ -78,6 +78,7 @@ var homes = map[string][]string{
 	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/problem", "cmd/tallyd"},
 	"github.com/golang-jwt/jwt":           {"api/access"},
 	"github.com/schollz/progressbar":      {"cmd/tallyd"},
+	"github.com/spf13/cobra":              {"cmd/tallyd"},
 	"github.com/prometheus/client_golang": {"api", "cmd/tallyd"},
 	"gopkg.in/yaml.v3":                    {"config"},
 	"database/sql":                        {"store", "migrations"},
