@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test.sh ARGS...: installs what the tests need, then runs go vet and go test
-# with ARGS (default: every package). The closing lines are go test's own.
+# test.sh PACKAGE...: installs what the tests need, then runs go vet and go test
+# on the packages (default: all). The closing lines are go test's own.
 #
 # TALLYD_REQUIRE makes a test fail whose node or server is missing; without it
 # such a test is skipped.
@@ -17,6 +17,6 @@ export TALLYD_REQUIRE=1
 
 [ $# -gt 0 ] || set -- ./...
 say "go vet"
-go vet ./...
+go vet "$@"
 say "go test"
 exec go test -race -p 2 -timeout 12m "$@"
