@@ -57,6 +57,7 @@ func SourceVin(n uint32) string { return "vin:" + strconv.FormatUint(uint64(n), 
 const (
 	SourceValue = "value" // the value of the transaction itself
 	SourceFee   = "fee"   // what its sender paid for gas
+	SourceMint  = "mint"  // what a deposit from the chain below brings its sender, on the OP stack
 )
 
 // SourceLog is the source of the log at position n within its transaction. The

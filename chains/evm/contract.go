@@ -1,0 +1,157 @@
+package evm
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"tallyd/chains/rpc"
+)
+
+// The functions that are called, by their selectors.
+var (
+	selectorBalanceOf  = [4]byte{0x70, 0xa0, 0x82, 0x31} // balanceOf(address), EIP-20
+	selectorSymbol     = [4]byte{0x95, 0xd8, 0x9b, 0x41} // symbol()
+	selectorName       = [4]byte{0x06, 0xfd, 0xde, 0x03} // name()
+	selectorDecimals   = [4]byte{0x31, 0x3c, 0xe5, 0x67} // decimals()
+	selectorAggregate3 = [4]byte{0x82, 0xad, 0x56, 0xcb} // aggregate3((address,bool,bytes)[])
+)
+
+// multicall3 is where Multicall3 stands on nearly every network.
+var multicall3 = common.HexToAddress("0xcA11bde05977b3631167028862bE2a173976CA11")
+
+// atHash names a block by its hash in a call for state, EIP-1898.
+func atHash(hash common.Hash) map[string]string { return map[string]string{"blockHash": hash.Hex()} }
+
+// ethCall returns the request to call a contract.
+func ethCall(to common.Address, data []byte, block any) rpc.Request {
+	call := map[string]string{"to": to.Hex(), "data": hexBytes(data)}
+	return rpc.Request{Method: "eth_call", Params: []any{call, block}}
+}
+
+// balanceOf returns the call data of balanceOf.
+func balanceOf(holder common.Address) []byte {
+	data := make([]byte, 36)
+	copy(data, selectorBalanceOf[:])
+	copy(data[16:], holder[:])
+	return data
+}
+
+// returnedBytes reads the result of eth_call.
+func returnedBytes(result json.RawMessage) ([]byte, bool) {
+	s := &scanner{text: result}
+	b := s.bytes()
+	return b, s.err == nil
+}
+
+// returnedWord reads the first word a contract returned.
+func returnedWord(b []byte) (word, bool) {
+	if len(b) < 32 {
+		return word{}, false
+	}
+	return word(b[:32]), true
+}
+
+// isExecutionError reports whether a failed eth_call is the contract's own
+// doing, rather than the node's.
+func isExecutionError(err error) bool {
+	code := rpc.Code(err)
+	if code == 0 {
+		return false
+	}
+	text := strings.ToLower(err.Error())
+	for _, words := range []string{
+		"revert", "out of gas", "outofgas", "invalid opcode", "opcode", "stack underflow", "stack limit", "stack overflow",
+		"invalid jump", "execution", "evm error", "gas required exceeds", "vm exception", "return data out of bounds", "write protection",
+		"bad instruction", "bad jump",
+	} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return code == 3 || code == -32015
+}
+
+// aggregate returns the call data of Multicall3's aggregate3 for calls of
+// balanceOf that may fail each by itself.
+func aggregate(calls []pair) []byte {
+	const tuple = 6 * 32 // target, flag, offset, length, and 36 bytes padded
+	data := make([]byte, 0, 4+64+len(calls)*(32+tuple))
+	number := func(n int) {
+		w := wordFromUint64(uint64(n)) //nolint:gosec // sizes of our own
+		data = append(data, w[:]...)
+	}
+	data = append(data, selectorAggregate3[:]...)
+	number(32)
+	number(len(calls))
+	for i := range calls {
+		number(len(calls)*32 + i*tuple)
+	}
+	for _, call := range calls {
+		data = append(data, make([]byte, 12)...)
+		data = append(data, call.contract[:]...)
+		number(1)
+		number(96)
+		number(36)
+		data = append(data, balanceOf(call.holder)...)
+		data = append(data, make([]byte, 28)...)
+	}
+	return data
+}
+
+// aggregated reads what aggregate3 returned for n calls: nil for one that
+// failed. ok is false if it is not that.
+func aggregated(b []byte, n int) (results [][]byte, ok bool) {
+	base, ok := offsetAt(b, 0)
+	if !ok {
+		return nil, false
+	}
+	length, ok := offsetAt(b, base)
+	if !ok || length != n {
+		return nil, false
+	}
+	items := b[base+32:]
+	results = make([][]byte, n)
+	for i := range results {
+		at, ok := offsetAt(items, 32*i)
+		if !ok {
+			return nil, false
+		}
+		succeeded, ok := offsetAt(items, at)
+		if !ok {
+			return nil, false
+		}
+		text, ok := bytesAt(items[at:], 32)
+		if !ok {
+			return nil, false
+		}
+		if succeeded == 1 {
+			results[i] = text
+		}
+	}
+	return results, true
+}
+
+// offsetAt reads the word at a position as a number that may be a position too.
+func offsetAt(b []byte, at int) (int, bool) {
+	if at < 0 || at > len(b)-32 {
+		return 0, false
+	}
+	n, ok := word(b[at : at+32]).uint64()
+	return int(min(n, 1<<31)), ok && n < 1<<31 //nolint:gosec // bounded here
+}
+
+// bytesAt reads the byte string that the offset at a position leads to, as the
+// contract ABI lays it out.
+func bytesAt(b []byte, at int) ([]byte, bool) {
+	start, ok := offsetAt(b, at)
+	if !ok {
+		return nil, false
+	}
+	length, ok := offsetAt(b, start)
+	if !ok || length > len(b)-start-32 {
+		return nil, false
+	}
+	return b[start+32 : start+32+length], true
+}

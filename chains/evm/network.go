@@ -1,0 +1,80 @@
+package evm
+
+import (
+	"strconv"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"tallyd/chains"
+)
+
+// network is what has to be known about one network beforehand. Most need
+// nothing: the zero value stands for an unknown one.
+type network struct {
+	symbol string // of the native coin; "" means ETH
+	name   string // of the native coin; "" means Ether
+	slip44 int    // 0 means 60
+
+	// priced says that the price of gas follows EIP-1559 as on mainnet, so
+	// that a receipt which says otherwise is wrong. On others the node's
+	// word is taken.
+	priced bool
+
+	// unsigned says that a node may have made transactions without a
+	// signature, in the name of anyone. Only development nodes do.
+	unsigned bool
+
+	// stateSync says that the last transaction of a block may be one that the
+	// consensus added outside of the roots (Polygon's bor).
+	stateSync bool
+
+	// alias is a contract whose Transfer logs speak of the native coin.
+	alias common.Address
+}
+
+// networks are the ones that are known by chain id.
+var networks = map[uint64]network{
+	1:        {priced: true},
+	10:       {priced: true},
+	56:       {symbol: "BNB", name: "BNB", slip44: 714, priced: true},
+	100:      {symbol: "xDAI", name: "xDAI", slip44: 700, priced: true},
+	137:      {symbol: "POL", name: "POL", slip44: 966, priced: true, stateSync: true, alias: common.HexToAddress("0x1010")},
+	1337:     {priced: true, unsigned: true},
+	8453:     {priced: true},
+	17000:    {priced: true},
+	31337:    {priced: true, unsigned: true},
+	42161:    {},
+	42220:    {symbol: "CELO", name: "Celo", slip44: 52752, alias: common.HexToAddress("0x471EcE3750Da237f93B8E339c536989b8978a438")},
+	560048:   {priced: true},
+	11155111: {priced: true},
+}
+
+// systemLog is where the logs of EIP-7708 come from, which have the form of a
+// token's Transfer and speak of the native coin.
+var systemLog = common.HexToAddress("0xfffffffffffffffffffffffffffffffffffffffe")
+
+// chain returns what the network is called.
+func (n network) chain(spec chains.Spec, id uint64, genesis common.Hash) chains.Chain {
+	symbol, name, slip44 := n.symbol, n.name, n.slip44
+	if symbol == "" {
+		symbol, name = "ETH", "Ether"
+	}
+	if slip44 == 0 {
+		slip44 = 60
+	}
+	caip2 := "eip155:" + strconv.FormatUint(id, 10)
+	return chains.Chain{
+		Slug:        spec.Slug,
+		ID:          caip2,
+		Family:      chains.FamilyEVM,
+		Environment: spec.Environment,
+		Genesis:     chains.Hash(genesis),
+		Native: chains.Asset{
+			ID:       chains.AssetID(caip2 + "/slip44:" + strconv.Itoa(slip44)),
+			Symbol:   symbol,
+			Name:     name,
+			Decimals: 18,
+			Listed:   true,
+		},
+	}
+}
