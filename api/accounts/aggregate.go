@@ -1,0 +1,235 @@
+package accounts
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"tallyd/api/problem"
+	"tallyd/indexer"
+)
+
+type (
+	listedProvider struct {
+		Name string `json:"name" example:"btc"`
+		Type string `json:"type" enum:"crypto_wallet,crypto_exchange"`
+		URL  string `json:"url" example:"onchain/btc"`
+	}
+	providersOutput struct{ Body []listedProvider }
+	hintsOutput     struct{ Body []listedHint }
+
+	// listedAccount is Blockmate's Account with what it connects.
+	listedAccount struct {
+		ID          uuid.UUID `json:"id" format:"uuid"`
+		Name        string    `json:"name" example:"btc"`
+		Description string    `json:"description"`
+		Verified    bool      `json:"verified"`
+		Type        string    `json:"type" enum:"crypto_wallet,crypto_exchange"`
+		URL         string    `json:"url" example:"onchain/btc/account/4cf7cf36-52a2-11ec-85b8-00155de33000"`
+		Chain       string    `json:"chain" example:"btc"`
+		Kind        string    `json:"kind" enum:"address,descriptor,venue"`
+		Wallet      string    `json:"wallet" doc:"In canonical spelling"`
+		CreatedAt   stamp     `json:"created_at"`
+	}
+	accountsOutput struct{ Body []listedAccount }
+
+	// AccountFilter narrows totals to one account.
+	AccountFilter struct {
+		Account string `query:"account-filter" format:"uuid" doc:"Only this account"`
+	}
+	totalsInput struct {
+		AccountFilter
+		Currency string `query:"currency" maxLength:"10" pattern:"^[A-Za-z]*$" doc:"Accepted for compatibility; there are no prices yet, so nothing is converted" example:"USD"`
+	}
+	accountTotals struct {
+		AccountID   uuid.UUID `json:"account_id" format:"uuid"`
+		Name        string    `json:"name"`
+		Description string    `json:"description"`
+		Verified    bool      `json:"verified"`
+		Type        string    `json:"type" enum:"crypto_wallet,crypto_exchange"`
+		URL         string    `json:"url"`
+		Chain       string    `json:"chain"`
+		Balance     []holding `json:"balance" doc:"Empty while last_sync is null, which does not mean zero"`
+		Pending     []pending `json:"pending"`
+		AsOf        *block    `json:"as_of"`
+		State       state     `json:"state"`
+	}
+	totalsOutput struct{ Body totals }
+
+	aggregateTransactionsInput struct {
+		AccountFilter
+		Page
+	}
+	transactionsAccount struct {
+		ID          uuid.UUID `json:"id" format:"uuid"`
+		Name        string    `json:"name"`
+		Description string    `json:"description"`
+		Verified    bool      `json:"verified"`
+		Type        string    `json:"type" enum:"crypto_wallet,crypto_exchange"`
+		URL         string    `json:"url"`
+		State       state     `json:"state"`
+	}
+	aggregateTransactionsOutput struct {
+		Body struct {
+			PageCursor   string                `json:"page_cursor,omitempty" doc:"cursor of the next page; absent on the last"`
+			Accounts     []transactionsAccount `json:"accounts"`
+			Transactions []transaction         `json:"transactions"`
+		}
+	}
+)
+
+// nestedTotals is the object of Blockmate's document.
+type nestedTotals struct {
+	Sum      []amount        `json:"balance_sum" doc:"By asset, over the accounts that have a balance"`
+	Complete bool            `json:"complete" doc:"false while an account has no balance yet: balance_sum then lacks what it holds"`
+	Accounts []accountTotals `json:"accounts"`
+}
+
+type totalsMembers struct {
+	Balance nestedTotals `json:"balance"`
+}
+
+// totals is what all accounts hold together.
+type totals struct {
+	totalsMembers
+	symbols symbols
+}
+
+// MarshalJSON writes the nested object, then SYMBOL: number.
+func (t totals) MarshalJSON() ([]byte, error) { return t.symbols.splice(t.totalsMembers) }
+
+// Schema describes the body for the OpenAPI document.
+func (totals) Schema(r huma.Registry) *huma.Schema {
+	return withSymbols(r, reflect.TypeFor[totalsMembers](),
+		"Beside balance, SYMBOL: number with the total of all listed assets of that symbol. While complete is false these members are absent: a part is never shown as the whole.")
+}
+
+func (s *surface) mountAggregate(api huma.API) {
+	operation := func(id, path, summary string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: http.MethodGet, Path: "/v1/aggregate/" + path, Summary: summary,
+			Tags: []string{"Totals"}, Security: security("UserJWT"), Middlewares: s.byUser(http.StatusUnauthorized),
+		}
+	}
+	huma.Register(api, operation("AccountProvidersList", "account_providers", "What can be connected"), s.listProviders)
+	huma.Register(api, operation("AccountProviderHintsList", "account_provider_hints", "What connecting takes, for all"), s.listHints)
+	huma.Register(api, operation("Accounts", "accounts", "All accounts of the user"), s.listAccounts)
+	huma.Register(api, operation("Balance", "balance", "What all accounts hold"), s.totals)
+	huma.Register(api, operation("Transactions", "transactions", "Transactions of all accounts"), s.aggregateTransactions)
+}
+
+func (s *surface) listProviders(ctx context.Context, _ *struct{}) (*providersOutput, error) {
+	out := &providersOutput{Body: []listedProvider{}}
+	for _, p := range s.Providers {
+		if p.Environment == callerOf(ctx).Realm.Environment {
+			out.Body = append(out.Body, listedProvider{Name: p.Chain, Type: walletType, URL: p.url()})
+		}
+	}
+	return out, nil
+}
+
+func (s *surface) listHints(ctx context.Context, _ *struct{}) (*hintsOutput, error) {
+	out := &hintsOutput{Body: []listedHint{}}
+	for _, p := range s.Providers {
+		if p.Environment == callerOf(ctx).Realm.Environment {
+			out.Body = append(out.Body, listedHint{
+				AccountName: p.Chain, AccountType: walletType, AccountURL: p.url(), hint: p.hint(),
+			})
+		}
+	}
+	return out, nil
+}
+
+func (s *surface) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutput, error) {
+	caller := callerOf(ctx)
+	all, err := s.Accounts.Accounts(ctx, caller.Realm, caller.User)
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	out := &accountsOutput{Body: make([]listedAccount, 0, len(all))}
+	for _, a := range all {
+		out.Body = append(out.Body, listedAccount{
+			ID: a.ID, Name: a.Name, Description: a.Description, Type: walletType,
+			URL: pathOf(a), Chain: a.Chain, Kind: string(a.Kind), Wallet: a.Wallet, CreatedAt: stamp(a.CreatedAt),
+		})
+	}
+	return out, nil
+}
+
+// pathOf returns the path of an account below /v1/.
+func pathOf(a indexer.Account) string { return accountURL(a.Chain) + "/account/" + a.ID.String() }
+
+func (s *surface) totals(ctx context.Context, in *totalsInput) (*totalsOutput, error) {
+	all, err := s.balances(ctx, in.AccountFilter)
+	if err != nil {
+		return nil, err
+	}
+	nested := nestedTotals{Complete: true, Accounts: make([]accountTotals, 0, len(all))}
+	held := newSums()
+	for _, b := range all {
+		one := balanceOf(b, s.evm(b.Account.Chain))
+		nested.Complete = nested.Complete && b.State.LastSync != nil
+		for _, balance := range b.Balances {
+			held.add(balance.Asset, balance.Amount)
+		}
+		nested.Accounts = append(nested.Accounts, accountTotals{
+			AccountID: b.Account.ID, Name: b.Account.Name, Description: b.Account.Description,
+			Type: walletType, URL: pathOf(b.Account), Chain: b.Account.Chain,
+			Balance: one.Balance, Pending: one.Pending, AsOf: one.AsOf, State: one.State,
+		})
+	}
+	nested.Sum = held.list()
+	out := &totalsOutput{Body: totals{totalsMembers: totalsMembers{Balance: nested}}}
+	if nested.Complete {
+		out.Body.symbols = symbolsOf(held)
+	}
+	return out, nil
+}
+
+func (s *surface) aggregateTransactions(ctx context.Context, in *aggregateTransactionsInput) (*aggregateTransactionsOutput, error) {
+	all, err := s.balances(ctx, in.AccountFilter)
+	if err != nil {
+		return nil, err
+	}
+	out := &aggregateTransactionsOutput{}
+	out.Body.Accounts = make([]transactionsAccount, 0, len(all))
+	ids := make([]uuid.UUID, 0, len(all))
+	for _, b := range all {
+		ids = append(ids, b.Account.ID)
+		out.Body.Accounts = append(out.Body.Accounts, transactionsAccount{
+			ID: b.Account.ID, Name: b.Account.Name, Description: b.Account.Description,
+			Type: walletType, URL: pathOf(b.Account), State: stateOf(b),
+		})
+	}
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, ids)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// balances reads all accounts of the caller, or the one that the filter names.
+func (s *surface) balances(ctx context.Context, filter AccountFilter) ([]indexer.AccountBalance, error) {
+	caller := callerOf(ctx)
+	all, err := s.Balances.AccountBalances(ctx, caller.Realm, caller.User)
+	if err != nil {
+		return nil, fmt.Errorf("read balances: %w", err)
+	}
+	if filter.Account == "" {
+		return all, nil
+	}
+	id, err := uuid.Parse(filter.Account)
+	if err != nil {
+		return nil, problem.Invalid("account-filter", "expected the id of an account")
+	}
+	for _, b := range all {
+		if b.Account.ID == id {
+			return []indexer.AccountBalance{b}, nil
+		}
+	}
+	return nil, problem.Missing()
+}

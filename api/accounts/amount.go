@@ -1,0 +1,121 @@
+package accounts
+
+import (
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"tallyd/chains"
+)
+
+// maxDecimals is what a token's uint8 can say. An asset with more is shown in
+// base units only.
+const maxDecimals = 255
+
+// number is an exact decimal number, written to JSON as it stands. "" is null:
+// not known.
+type number string
+
+// MarshalJSON writes the digits, or null.
+func (n number) MarshalJSON() ([]byte, error) {
+	if n == "" {
+		return []byte("null"), nil
+	}
+	return []byte(n), nil
+}
+
+// Schema describes the number for the OpenAPI document.
+func (number) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeNumber, Nullable: true, Examples: []any{1.2},
+		Description: "Exact; null while the decimals of the asset are unknown. A reader that keeps numbers in binary floating point rounds it: use base_units or decimal",
+	}
+}
+
+// figure is one number of an asset, three times.
+type figure struct {
+	Value     number  `json:"value"`
+	BaseUnits string  `json:"base_units" doc:"Whole number of the smallest unit" example:"120000000"`
+	Decimal   *string `json:"decimal" nullable:"true" doc:"Whole units; null while decimals is unknown" example:"1.2"`
+}
+
+func figureOf(asset chains.Asset, amount chains.Amount) figure {
+	f := figure{BaseUnits: amount.String()}
+	if knownDecimals(asset) {
+		decimal := amount.Decimal(asset.Decimals)
+		f.Value, f.Decimal = number(decimal), &decimal
+	}
+	return f
+}
+
+// currency names an asset. Only one that the operator lists is shown under its
+// symbol and name: what others call themselves is a claim.
+type currency struct {
+	Currency      string `json:"currency" doc:"CAIP-19 id, the only identity of an asset" example:"eip155:1/erc20:0xdac17f958d2ee523a2206206994597c13d831ec7"`
+	Name          string `json:"currency_name" doc:"Empty unless the operator lists the asset" example:"Tether USD"`
+	Symbol        string `json:"currency_symbol" doc:"Empty unless the operator lists the asset" example:"USDT"`
+	ClaimedName   string `json:"claimed_name,omitempty" doc:"What an asset that is not listed calls itself"`
+	ClaimedSymbol string `json:"claimed_symbol,omitempty" doc:"What an asset that is not listed calls itself"`
+	Decimals      *int   `json:"decimals" nullable:"true" doc:"null while unknown" example:"6"`
+}
+
+func currencyOf(asset chains.Asset) currency {
+	c := currency{Currency: string(asset.ID)}
+	if knownDecimals(asset) {
+		c.Decimals = &asset.Decimals
+	}
+	if listed(asset) {
+		c.Symbol, c.Name = asset.Symbol, asset.Name
+		if c.Name == "" {
+			c.Name = asset.Symbol
+		}
+	} else {
+		c.ClaimedSymbol, c.ClaimedName = asset.Symbol, asset.Name
+	}
+	return c
+}
+
+// amount is Blockmate's Amount with exact fields beside it.
+type amount struct {
+	figure
+	currency
+}
+
+func amountOf(asset chains.Asset, n chains.Amount) amount {
+	return amount{figure: figureOf(asset, n), currency: currencyOf(asset)}
+}
+
+func knownDecimals(asset chains.Asset) bool {
+	return asset.Decimals >= 0 && asset.Decimals <= maxDecimals
+}
+
+// listed reports whether the asset may go under its symbol: the coin of a chain
+// always does.
+func listed(asset chains.Asset) bool {
+	return asset.Listed || strings.Contains(string(asset.ID), "/slip44:")
+}
+
+// sums adds up amounts by asset, in the order the assets were first seen.
+type sums struct {
+	assets  []chains.Asset
+	amounts map[chains.AssetID]chains.Amount
+}
+
+func newSums() *sums { return &sums{amounts: map[chains.AssetID]chains.Amount{}} }
+
+func (s *sums) add(asset chains.Asset, n chains.Amount) {
+	total, seen := s.amounts[asset.ID]
+	if !seen {
+		s.assets = append(s.assets, asset)
+	}
+	s.amounts[asset.ID] = total.Add(n)
+}
+
+// list returns the sums as amounts, never nil.
+func (s *sums) list() []amount {
+	list := make([]amount, 0, len(s.assets))
+	for _, asset := range s.assets {
+		list = append(list, amountOf(asset, s.amounts[asset.ID]))
+	}
+	return list
+}

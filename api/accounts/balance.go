@@ -1,0 +1,227 @@
+package accounts
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"tallyd/api/problem"
+	"tallyd/chains"
+	"tallyd/indexer"
+)
+
+const (
+	// balanceWait is how long the balance call waits for a first answer, so
+	// that a client which asks right after connecting seldom sees none.
+	balanceWait = 2 * time.Second
+	balancePoll = 50 * time.Millisecond
+)
+
+// block names the block an answer is true as of.
+type block struct {
+	Height uint64 `json:"height" example:"840000"`
+	Hash   string `json:"hash"`
+	Time   *stamp `json:"time" nullable:"true"`
+}
+
+// Schema describes the block, or null where there is none, for the OpenAPI
+// document.
+func (block) Schema(r huma.Registry) *huma.Schema {
+	type named block
+	schema := huma.SchemaFromType(r, reflect.TypeFor[named]())
+	schema.Nullable = true
+	return schema
+}
+
+// blockOf returns nil for no block.
+func blockOf(ref chains.BlockRef, evm bool) *block {
+	if ref.Hash.IsZero() {
+		return nil
+	}
+	return &block{Height: ref.Height, Hash: hashText(ref.Hash, evm), Time: nullable(&ref.Time)}
+}
+
+// hashText spells a hash as its family does.
+func hashText(h chains.Hash, evm bool) string {
+	if evm {
+		return "0x" + h.String()
+	}
+	return h.String()
+}
+
+// history says how much of an account's past the ledger holds.
+type history struct {
+	Status     string          `json:"status" enum:"none,partial,complete"`
+	FromHeight *uint64         `json:"from_height" nullable:"true" doc:"Lowest height that is covered; null while nothing was searched"`
+	Gaps       []indexer.Range `json:"gaps" doc:"Heights within the covered range that were not searched"`
+	Method     string          `json:"method,omitempty" doc:"How it was searched"`
+}
+
+// state says how far an account is level with its chain.
+type state struct {
+	LastSync *stamp  `json:"last_sync" nullable:"true" doc:"null until a first exact balance was there"`
+	Status   string  `json:"status" enum:"syncing,level,lagging,degraded,halted"`
+	Height   *uint64 `json:"height" nullable:"true" doc:"Tip of the ledger; null before its first block"`
+	Head     *uint64 `json:"head" nullable:"true" doc:"Best height seen at the node; null before its first answer"`
+	History  history `json:"history"`
+	Error    *string `json:"error" nullable:"true" doc:"Why the account is not level"`
+}
+
+func stateOf(b indexer.AccountBalance) state {
+	s := state{
+		LastSync: nullable(b.State.LastSync),
+		Status:   b.State.Status,
+		History: history{
+			Status: string(b.State.History.Status),
+			Gaps:   append([]indexer.Range{}, b.State.History.Gaps...),
+			Method: b.State.History.Method,
+		},
+	}
+	if !b.AsOf.Hash.IsZero() {
+		s.Height = &b.State.Height
+	}
+	if s.Height != nil || b.State.Head > 0 {
+		s.Head = &b.State.Head
+	}
+	if b.State.History.Status != indexer.HistoryNone && b.State.History.Status != "" {
+		s.History.FromHeight = &b.State.History.FromHeight
+	}
+	if b.State.Error != "" {
+		s.Error = &b.State.Error
+	}
+	return s
+}
+
+// holding is the confirmed balance of one asset.
+type holding struct {
+	figure
+	currency
+	Immature     *figure `json:"immature,omitempty" doc:"The part of value that cannot be spent yet"`
+	Unattributed *figure `json:"unattributed,omitempty" doc:"The part of value that no known transfer explains"`
+	AsOf         *block  `json:"as_of" doc:"The block this amount is true as of"`
+	Proof        string  `json:"proof" doc:"Why it is believed, strongest first: proven, derived, confirmed, asserted" example:"proven"`
+	Provisional  bool    `json:"provisional,omitempty" doc:"Read at a block the ledger has not reached yet"`
+}
+
+func holdingOf(b indexer.Balance, evm bool) holding {
+	h := holding{
+		figure: figureOf(b.Asset, b.Amount), currency: currencyOf(b.Asset),
+		AsOf: blockOf(b.AsOf, evm), Proof: string(b.Proof), Provisional: b.Provisional,
+	}
+	if !b.Immature.IsZero() {
+		f := figureOf(b.Asset, b.Immature)
+		h.Immature = &f
+	}
+	if !b.Unattributed.IsZero() {
+		f := figureOf(b.Asset, b.Unattributed)
+		h.Unattributed = &f
+	}
+	return h
+}
+
+// pending is what unconfirmed transactions will do to one asset: value is what
+// comes in less what goes out.
+type pending struct {
+	figure
+	currency
+	Incoming figure `json:"incoming"`
+	Outgoing figure `json:"outgoing"`
+}
+
+func pendingOf(p indexer.Pending) pending {
+	return pending{
+		figure: figureOf(p.Asset, p.In.Sub(p.Out)), currency: currencyOf(p.Asset),
+		Incoming: figureOf(p.Asset, p.In), Outgoing: figureOf(p.Asset, p.Out),
+	}
+}
+
+// balanceMembers are the members of a balance that have fixed names.
+type balanceMembers struct {
+	Balance []holding `json:"balance" doc:"Confirmed; empty while last_sync is null, which does not mean zero"`
+	Pending []pending `json:"pending" doc:"Unconfirmed"`
+	AsOf    *block    `json:"as_of" doc:"The tip the answer was read at"`
+	State   state     `json:"state"`
+}
+
+// balance is everything one account holds.
+type balance struct {
+	balanceMembers
+	symbols symbols
+}
+
+func balanceOf(b indexer.AccountBalance, evm bool) balance {
+	members := balanceMembers{
+		Balance: []holding{}, Pending: []pending{},
+		AsOf: blockOf(b.AsOf, evm), State: stateOf(b),
+	}
+	held := newSums()
+	for _, one := range b.Balances {
+		members.Balance = append(members.Balance, holdingOf(one, evm))
+		held.add(one.Asset, one.Amount)
+	}
+	for _, one := range b.Pending {
+		members.Pending = append(members.Pending, pendingOf(one))
+	}
+	return balance{balanceMembers: members, symbols: symbolsOf(held)}
+}
+
+// MarshalJSON writes the members with a fixed name, then SYMBOL: number.
+func (b balance) MarshalJSON() ([]byte, error) { return b.symbols.splice(b.balanceMembers) }
+
+// Schema describes the body for the OpenAPI document.
+func (balance) Schema(r huma.Registry) *huma.Schema {
+	return withSymbols(r, reflect.TypeFor[balanceMembers](),
+		"Beside the named members, SYMBOL: number for each listed asset held. A symbol that equals a named member is left out.")
+}
+
+// balanceOutput is the answer of the balance call.
+type balanceOutput struct{ Body balance }
+
+// balance answers with one account's balance, as soon as there is one or when
+// the wait is over.
+func (s *surface) balance(ctx context.Context, in *AccountPath) (*balanceOutput, error) {
+	p, account, err := s.path(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	// One query answers and shows whose account it is: this is the call that
+	// everybody polls.
+	b, err := s.owned(ctx, p, account)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.NewTimer(balanceWait)
+	defer deadline.Stop()
+	tick := time.NewTicker(balancePoll)
+	defer tick.Stop()
+	for waiting := true; waiting && b.State.LastSync == nil; {
+		select {
+		case <-tick.C:
+			if b, err = s.owned(ctx, p, account); err != nil {
+				return nil, err
+			}
+		case <-deadline.C:
+			waiting = false
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return &balanceOutput{Body: balanceOf(b, p.Family == chains.FamilyEVM)}, nil
+}
+
+// owned reads the balance of an account if it is the caller's and on the chain
+// the path names.
+func (s *surface) owned(ctx context.Context, p Provider, account uuid.UUID) (indexer.AccountBalance, error) {
+	caller := callerOf(ctx)
+	b, err := s.Balances.AccountBalance(ctx, caller.Realm, account)
+	if err != nil {
+		return indexer.AccountBalance{}, edge("read balance", err)
+	}
+	if b.Account.UserID != caller.User || b.Account.Chain != p.Chain {
+		return indexer.AccountBalance{}, problem.Missing()
+	}
+	return b, nil
+}

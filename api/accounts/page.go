@@ -1,0 +1,141 @@
+package accounts
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tallyd/api/problem"
+	"tallyd/indexer"
+)
+
+// Page narrows a list of transactions.
+type Page struct {
+	Since    string   `query:"since" maxLength:"40" doc:"First day (YYYY-MM-DD, UTC) or time (RFC 3339), included" example:"2020-01-01"`
+	Until    string   `query:"until" maxLength:"40" doc:"Last day, included whole, or time (RFC 3339), not included. Now if left out" example:"2020-02-01"`
+	Limit    int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Transactions on a page"`
+	Cursor   string   `query:"cursor" maxLength:"200" doc:"page_cursor of the page before"`
+	Status   []string `query:"status" maxItems:"5" doc:"Only these, separated by commas: pending, confirmed, orphaned, replaced, dropped"`
+	Currency string   `query:"currency" maxLength:"10" pattern:"^[A-Za-z]*$" doc:"Accepted for compatibility; there are no prices yet, so nothing is converted" example:"USD"`
+}
+
+// filter returns the filter for accounts of one user.
+func (p Page) filter(c cursors, user uuid.UUID, accounts []uuid.UUID) (indexer.TransactionFilter, error) {
+	f := indexer.TransactionFilter{Accounts: accounts, Limit: p.Limit}
+	var err error
+	if f.Since, err = day("since", p.Since, 0); err != nil {
+		return f, err
+	}
+	// Blockmate's default for until is today, and today is not over: the day
+	// counts whole.
+	if f.Until, err = day("until", p.Until, 1); err != nil {
+		return f, err
+	}
+	if f.Since != nil && f.Until != nil && !f.Since.Before(*f.Until) {
+		return f, problem.Invalid("since", "expected a time before until")
+	}
+	for _, status := range p.Status {
+		s := indexer.TransferStatus(strings.TrimSpace(status))
+		if !slices.Contains(statuses(), s) {
+			return f, problem.Invalid("status", "expected pending, confirmed, orphaned, replaced or dropped")
+		}
+		f.Statuses = append(f.Statuses, s)
+	}
+	if p.Cursor != "" {
+		at, err := c.read(user, p.Cursor)
+		if err != nil {
+			return f, err
+		}
+		f.After = &at
+	}
+	return f, nil
+}
+
+func statuses() []indexer.TransferStatus {
+	return []indexer.TransferStatus{
+		indexer.StatusPending, indexer.StatusConfirmed, indexer.StatusOrphaned,
+		indexer.StatusReplaced, indexer.StatusDropped,
+	}
+}
+
+// day reads a day, whose zeros may be missing, or a time. Of a day it returns
+// the midnight that begins it, days later. It returns nil for "".
+func day(field, text string, days int) (*time.Time, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // no bound is no error
+	}
+	t, err := time.Parse("2006-1-2", text)
+	if err == nil {
+		t = t.AddDate(0, 0, days)
+		return &t, nil
+	}
+	// A + that was not escaped arrives as a space.
+	t, err = time.Parse(time.RFC3339, strings.Replace(text, " ", "+", 1))
+	if err != nil {
+		return nil, problem.Invalid(field, "expected a day like 2020-02-01 or a time like 2020-02-01T00:00:00Z")
+	}
+	t = t.UTC()
+	return &t, nil
+}
+
+type (
+	accountTransactionsInput struct {
+		AccountPath
+		Page
+	}
+	accountTransactionsOutput struct {
+		Body struct {
+			PageCursor   string        `json:"page_cursor,omitempty" doc:"cursor of the next page; absent on the last"`
+			Transactions []transaction `json:"transactions"`
+			State        state         `json:"state"`
+		}
+	}
+)
+
+func (s *surface) accountTransactions(ctx context.Context, in *accountTransactionsInput) (*accountTransactionsOutput, error) {
+	p, id, err := s.path(ctx, &in.AccountPath)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.owned(ctx, p, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &accountTransactionsOutput{}
+	out.Body.State = stateOf(b)
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, []uuid.UUID{id})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// transactions reads one page of the caller's accounts. Without accounts there
+// are none.
+func (s *surface) transactions(ctx context.Context, p Page, accounts []uuid.UUID) ([]transaction, string, error) {
+	caller := callerOf(ctx)
+	filter, err := p.filter(s.cursors, caller.User, accounts)
+	if err != nil {
+		return nil, "", err
+	}
+	list := []transaction{}
+	if len(accounts) == 0 {
+		return list, "", nil
+	}
+	found, next, err := s.Transactions.Transactions(ctx, caller.Realm, filter)
+	if err != nil {
+		return nil, "", fmt.Errorf("list %s transactions: %w", strconv.Itoa(filter.Limit), err)
+	}
+	for _, t := range found {
+		list = append(list, transactionOf(t, s.evm(t.Chain)))
+	}
+	if next == nil {
+		return list, "", nil
+	}
+	return list, s.cursors.write(caller.User, *next), nil
+}

@@ -1,0 +1,240 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"tallyd/api/access"
+	"tallyd/api/problem"
+)
+
+const (
+	// maxBody is the largest request body. The largest legitimate one is a
+	// descriptor of some kilobytes.
+	maxBody = 64 << 10
+
+	// answerTime is how long one request may take. It lies below the write
+	// timeout of the server, so that the caller still gets a problem.
+	answerTime = 20 * time.Second
+)
+
+// Config is what the router needs.
+type Config struct {
+	Version string
+	Log     zerolog.Logger
+	Gate    *access.Gate
+	Events  Events
+	Chains  Chains
+	Store   Pinger
+
+	// Metrics collects what /metrics shows. The router registers its own
+	// collectors with it, so it serves one router only.
+	Metrics *prometheus.Registry
+}
+
+// Router serves all surfaces. Surfaces are mounted on its Operations; from the
+// first request on nothing is added.
+type Router struct {
+	cfg     Config
+	mux     *http.ServeMux
+	api     huma.API
+	traffic *traffic
+	routes  []string
+	spec    func() []byte
+}
+
+// New returns a router with the operations that belong to no surface.
+func New(cfg Config) (*Router, error) {
+	r := &Router{cfg: cfg, mux: http.NewServeMux()}
+	var err error
+	if r.traffic, err = newTraffic(cfg.Metrics, cfg.Chains); err != nil {
+		return nil, err
+	}
+	doc := huma.DefaultConfig("tallyd", cfg.Version)
+	doc.Info.Description = "What every connected account holds, proven block by block."
+	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"ProjectToken": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "API key of a tenant, or the master key"},
+		"UserJWT":      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Token from /v1/users/{id}/auth"},
+	}
+	// The page that huma would serve loads its scripts from elsewhere, and its
+	// hooks add a $schema to every body.
+	doc.OpenAPIPath, doc.DocsPath, doc.SchemasPath, doc.CreateHooks = "", "", "", nil
+	doc.AllowAdditionalPropertiesByDefault = true
+	doc.Formats = map[string]huma.Format{"application/json": problem.StrictJSON(), "json": problem.StrictJSON()}
+	problem.Install(&doc)
+	doc.OnAddOperation = append(doc.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) { op.MaxBodyBytes = maxBody })
+	r.api = humago.New(routeRecorder{r}, doc)
+	r.api.UseMiddleware(problem.Middleware)
+	r.spec = sync.OnceValue(func() []byte {
+		problem.Prune(r.api.OpenAPI())
+		// The document holds nothing that cannot be encoded.
+		raw, _ := json.Marshal(r.api.OpenAPI())
+		return raw
+	})
+	r.mountProbes()
+	r.mountChains()
+	r.mountEvents()
+	r.mountPages()
+	return r, nil
+}
+
+// Operations returns where surfaces mount their operations.
+func (r *Router) Operations() huma.API { return r.api }
+
+// Routes returns every pattern that is served, sorted.
+func (r *Router) Routes() []string { return slices.Sorted(slices.Values(r.routes)) }
+
+// routeRecorder is the mux as the surfaces see it.
+type routeRecorder struct{ r *Router }
+
+// HandleFunc adds a route.
+func (m routeRecorder) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.r.routes = append(m.r.routes, pattern)
+	m.r.mux.HandleFunc(pattern, handler)
+}
+
+// ServeHTTP serves a request without the router's limits.
+func (m routeRecorder) ServeHTTP(w http.ResponseWriter, req *http.Request) { m.r.mux.ServeHTTP(w, req) }
+
+// mountPages adds what is not an operation.
+func (r *Router) mountPages() {
+	routes := routeRecorder{r}
+	routes.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(r.spec())
+	})
+	metrics := promhttp.HandlerFor(r.cfg.Metrics, promhttp.HandlerOpts{})
+	routes.HandleFunc("GET /metrics", metrics.ServeHTTP)
+	mountDocs(routes)
+}
+
+// ServeHTTP serves one request: within the limits, with one line in the log, and
+// with a problem for whatever goes wrong.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(req.Context(), answerTime)
+	defer cancel()
+	trail := &problem.Trail{}
+	id := uuid.NewString()
+	out := &response{ResponseWriter: w}
+	secure(out.Header())
+	out.Header().Set("X-Request-Id", id)
+	req = req.WithContext(problem.WithTrail(ctx, trail))
+	req.Body = http.MaxBytesReader(out, req.Body, maxBody+1)
+
+	inner, pattern := r.mux.Handler(req)
+	defer func() {
+		fault := recover()
+		if fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			trail.Cause = fmt.Errorf("panic: %v", fault)
+			if !out.written {
+				problem.Fault().Write(out)
+			}
+		}
+		r.finish(out, req, pattern, id, trail, time.Since(began))
+		if fault == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			panic(fault)
+		}
+	}()
+	if pattern == "" && unrouted(out, req, inner) {
+		return
+	}
+	// The handler found above lacks the values of the path.
+	r.mux.ServeHTTP(out, req)
+}
+
+// unrouted answers for the mux where it has no route, which it would do in plain
+// text. It reports false for a redirect to the clean path.
+func unrouted(w http.ResponseWriter, req *http.Request, inner http.Handler) bool {
+	plain := httptest.NewRecorder()
+	inner.ServeHTTP(plain, req)
+	switch plain.Code {
+	case http.StatusMethodNotAllowed:
+		problem.New(plain.Code, problem.MethodNotAllowed, "Method Not Allowed").
+			Header("Allow", plain.Header().Get("Allow")).Write(w)
+		return true
+	case http.StatusNotFound:
+		problem.New(plain.Code, problem.NoRoute, "Not Found").Write(w)
+		return true
+	}
+	return false
+}
+
+// finish counts a request and writes its line.
+func (r *Router) finish(out *response, req *http.Request, pattern, id string, trail *problem.Trail, took time.Duration) {
+	_, route, found := strings.Cut(pattern, " ")
+	if !found {
+		route = "none"
+	}
+	r.traffic.count(req.Method, route, out.code(), took)
+	line := r.cfg.Log.Info()
+	switch {
+	case out.code() >= http.StatusInternalServerError:
+		line = r.cfg.Log.Error().Err(trail.Cause)
+	case !strings.HasPrefix(route, "/v1/"):
+		line = r.cfg.Log.Debug()
+	}
+	line.Str("request_id", id).Str("method", req.Method).Str("route", route).
+		Int("status", out.code()).Int64("bytes", out.size).Dur("duration_ms", took).
+		Str("caller", trail.Caller).Msg("request served")
+}
+
+// secure sets the headers every answer carries. An API's answers are nobody's
+// document, frame or cache entry.
+func secure(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+}
+
+// response remembers what was answered.
+type response struct {
+	http.ResponseWriter
+	status  int
+	size    int64
+	written bool
+}
+
+// WriteHeader writes the status line.
+func (w *response) WriteHeader(status int) {
+	if !w.written {
+		w.status, w.written = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes a part of the body.
+func (w *response) Write(b []byte) (int, error) {
+	if !w.written {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.size += int64(n)
+	return n, err //nolint:wrapcheck // an http.ResponseWriter returns what the one below it does
+}
+
+// Unwrap returns the writer below, for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
