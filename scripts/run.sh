@@ -5,7 +5,7 @@
 
 settings=$("$here/env.sh" postgres btcd)
 eval "$settings"
-if [ -n "${TALLYD_ANVIL:-}" ] || have npm || "$here/tool.sh" --cached anvil >/dev/null; then
+if [ -n "${TALLYD_ANVIL:-}" ] || have npm || "$here/tool.sh" --cached anvil >/dev/null 2>&1; then
   settings=$("$here/env.sh" anvil)
   eval "$settings"
 else
