@@ -158,14 +158,25 @@ func (n *devNode) send(from common.Address, to *common.Address, value uint64, da
 func (n *devNode) deploy(name string, value uint64, args ...any) common.Address {
 	n.t.Helper()
 	tx := n.send(alice, nil, value, append(contractCode(n.t, name, "code"), pack(args...)...))
-	n.mine()
-	var receipt struct{ ContractAddress, Status string }
-	require.NoError(n.t, json.Unmarshal(n.call("eth_getTransactionReceipt", tx.Hex()), &receipt))
+	receipt := n.receipt(tx)
 	require.Equal(n.t, "0x1", receipt.Status, "deploy %s", name)
 	return common.HexToAddress(receipt.ContractAddress)
 }
 
-// mine makes one block, where blocks are not made by themselves.
+// mined is where a transaction ended up.
+type mined struct{ BlockHash, ContractAddress, Status string }
+
+// receipt waits until a transaction is mined.
+func (n *devNode) receipt(tx common.Hash) (r mined) {
+	n.t.Helper()
+	require.Eventually(n.t, func() bool {
+		text, err := n.try(context.Background(), "eth_getTransactionReceipt", tx.Hex())
+		return err == nil && json.Unmarshal(text, &r) == nil && r.BlockHash != ""
+	}, 10*time.Second, 2*time.Millisecond, "transaction %s was not mined", tx)
+	return r
+}
+
+// mine makes one block.
 func (n *devNode) mine() { n.call("evm_mine") }
 
 func contractCode(t *testing.T, name, part string) []byte {
@@ -261,9 +272,7 @@ func fresh(n int) common.Address {
 // blockOf returns the block a transaction is in.
 func blockOf(t *testing.T, s *Source, n *devNode, tx common.Hash) chains.Block {
 	t.Helper()
-	var receipt struct{ BlockHash string }
-	require.NoError(t, json.Unmarshal(n.call("eth_getTransactionReceipt", tx.Hex()), &receipt))
-	b, err := s.Block(t.Context(), chains.Hash(common.HexToHash(receipt.BlockHash)))
+	b, err := s.Block(t.Context(), chains.Hash(common.HexToHash(n.receipt(tx).BlockHash)))
 	require.NoError(t, err)
 	return b
 }
