@@ -39,6 +39,30 @@ func testBitcoin(t testing.TB, start func(context.Context, BitcoinOptions) (*Bit
 	return b, wallet
 }
 
+// TestAnvil returns a fresh anvil that mines a block for each transaction, ended
+// with the test. Without anvil (TALLYD_ANVIL or PATH) the test is skipped, or
+// fails when TALLYD_REQUIRE=1.
+func TestAnvil(t testing.TB) *Ethereum {
+	t.Helper()
+	return testEthereum(t, StartAnvil, testProgram(t, "TALLYD_ANVIL", "anvil"))
+}
+
+// TestGeth is TestAnvil with a geth for development (TALLYD_GETH or PATH).
+func TestGeth(t testing.TB) *Ethereum {
+	t.Helper()
+	return testEthereum(t, StartGeth, testProgram(t, "TALLYD_GETH", "geth"))
+}
+
+func testEthereum(t testing.TB, start func(context.Context, EthereumOptions) (*Ethereum, error), bin string) *Ethereum {
+	t.Helper()
+	e, err := start(t.Context(), EthereumOptions{Bin: bin, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	endWithTest(t, e.node)
+	return e
+}
+
 func endWithTest(t testing.TB, n *node) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -1,0 +1,154 @@
+package localnode
+
+import (
+	"math/big"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	alice = "0x00000000000000000000000000000000000a11ce"
+	bob   = "0x0000000000000000000000000000000000000b0b"
+)
+
+func eachEthereum(t *testing.T, test func(t *testing.T, e *Ethereum)) {
+	t.Helper()
+	for name, start := range map[string]func(testing.TB) *Ethereum{"anvil": TestAnvil, "geth": TestGeth} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	eachEthereum(t, func(t *testing.T, e *Ethereum) {
+		ctx := t.Context()
+		token, err := e.DeployToken(ctx, Token{Symbol: "DEMO", Decimals: 6, Supply: big.NewInt(1e12)})
+		require.NoError(t, err)
+		receipt, err := e.Transact(ctx, Transaction{To: token, Data: TransferData(alice, big.NewInt(250))})
+		require.NoError(t, err)
+		require.Equal(t, "0x1", receipt.Status)
+		require.Equal(t, big.NewInt(250), tokens(t, e, token, alice))
+		require.Equal(t, big.NewInt(1e12-250), tokens(t, e, token, e.Accounts[0]))
+
+		var symbol string
+		require.NoError(t, e.Call(ctx, "eth_call", &symbol, map[string]string{"to": token, "data": "0x95d89b41"}, "latest"))
+		require.Contains(t, symbol, "0444454d4f") // the length and "DEMO"
+
+		// More than there is: mined, failed, nothing moved.
+		receipt, err = e.Transact(ctx, Transaction{To: token, Data: TransferData(alice, big.NewInt(2e12))})
+		require.NoError(t, err)
+		require.Equal(t, "0x0", receipt.Status)
+		require.Equal(t, big.NewInt(250), tokens(t, e, token, alice))
+
+		silent, err := e.DeploySilentToken(ctx)
+		require.NoError(t, err)
+		receipt, err = e.Transact(ctx, Transaction{To: silent, Data: TransferData(alice, big.NewInt(5))})
+		require.NoError(t, err)
+		require.Equal(t, "0x1", receipt.Status)
+		require.Zero(t, tokens(t, e, silent, alice).Sign())
+	})
+}
+
+func TestPayouts(t *testing.T) {
+	t.Parallel()
+	eachEthereum(t, func(t *testing.T, e *Ethereum) {
+		ctx := t.Context()
+		payout, err := e.DeployPayout(ctx)
+		require.NoError(t, err)
+		receipt, err := e.Transact(ctx, Transaction{To: payout, Value: big.NewInt(100), Data: PayoutData(alice, bob)})
+		require.NoError(t, err)
+		require.Equal(t, "0x1", receipt.Status)
+		require.Equal(t, []int64{50, 50, 0}, wei(t, e, alice, bob, payout))
+
+		receipt, err = e.Transact(ctx, Transaction{To: payout, Value: big.NewInt(10), Data: PayFirstData(alice, bob)})
+		require.NoError(t, err)
+		require.Equal(t, "0x1", receipt.Status)
+		require.Equal(t, []int64{55, 50, 5}, wei(t, e, alice, bob, payout))
+	})
+}
+
+// The chain with its past balances outlives an orderly end; after a crash it is
+// what was last saved.
+func TestAnvilRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	options := EthereumOptions{Bin: testProgram(t, "TALLYD_ANVIL", "anvil"), Dir: dir, StateFile: filepath.Join(dir, "state.json")}
+	ctx := t.Context()
+	first, err := StartAnvil(ctx, options)
+	require.NoError(t, err)
+	endWithTest(t, first.node)
+	for range 3 {
+		_, err := first.Transact(ctx, Transaction{To: alice, Value: big.NewInt(10)})
+		require.NoError(t, err)
+	}
+	before := blockHashes(t, first)
+	require.NoError(t, first.Stop(ctx))
+
+	second, err := StartAnvil(ctx, options)
+	require.NoError(t, err)
+	endWithTest(t, second.node)
+	require.Equal(t, before, blockHashes(t, second))
+	for block, want := range map[string]int64{"0x0": 0, "0x1": 10, "0x2": 20, "latest": 30} {
+		got, err := second.Balance(ctx, alice, block)
+		require.NoError(t, err)
+		require.Equal(t, big.NewInt(want).String(), got.String(), block)
+	}
+	require.NoError(t, second.Reorg(ctx, 2))
+	require.Equal(t, []int64{10}, wei(t, second, alice))
+
+	require.NoError(t, second.Kill(ctx))
+	require.NoError(t, second.Restart(ctx))
+	require.Equal(t, before, blockHashes(t, second))
+	left, err := filepath.Glob(filepath.Join(dir, "state.json.*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestGethRestart(t *testing.T) {
+	t.Parallel()
+	e := TestGeth(t)
+	_, err := e.Transact(t.Context(), Transaction{To: alice, Value: big.NewInt(10)})
+	require.NoError(t, err)
+	before := blockHashes(t, e)
+	require.NoError(t, e.Stop(t.Context()))
+	require.NoError(t, e.Restart(t.Context()))
+	require.Equal(t, before, blockHashes(t, e))
+	require.Equal(t, []int64{10}, wei(t, e, alice))
+}
+
+func tokens(t *testing.T, e *Ethereum, token, holder string) *big.Int {
+	t.Helper()
+	n, err := e.TokenBalance(t.Context(), token, holder, "latest")
+	require.NoError(t, err)
+	return n
+}
+
+func wei(t *testing.T, e *Ethereum, addresses ...string) []int64 {
+	t.Helper()
+	var balances []int64
+	for _, a := range addresses {
+		n, err := e.Balance(t.Context(), a, "latest")
+		require.NoError(t, err)
+		balances = append(balances, n.Int64())
+	}
+	return balances
+}
+
+func blockHashes(t *testing.T, e *Ethereum) string {
+	t.Helper()
+	height, err := e.Height(t.Context())
+	require.NoError(t, err)
+	var hashes strings.Builder
+	for n := range height + 1 {
+		var block struct{ Hash string }
+		require.NoError(t, e.Call(t.Context(), "eth_getBlockByNumber", &block, "0x"+big.NewInt(int64(n)).Text(16), false))
+		hashes.WriteString(block.Hash)
+	}
+	return hashes.String()
+}
