@@ -23,6 +23,7 @@ CREATE TABLE keys (
     last_used_at timestamptz,
     revoked_at timestamptz
 );
+CREATE INDEX keys_realm ON keys (tenant, environment, created_at, id);
 
 CREATE TABLE users (
     id uuid PRIMARY KEY,
@@ -35,27 +36,34 @@ CREATE TABLE users (
 CREATE INDEX users_realm ON users (tenant, environment, created_at, id) WHERE deleted_at IS NULL;
 
 -- One row per chain: tip, lease and watch version together, so that the check
--- of all three is the write that moves the tip.
+-- of all three is the write that moves the tip. Every writer of a chain locks
+-- this row first.
 CREATE TABLE cursors (
     chain text PRIMARY KEY,
     caip2 text NOT NULL,
-    family text NOT NULL,
+    family text NOT NULL CHECK (family IN ('bitcoin', 'evm')),
     environment text NOT NULL CHECK (environment IN ('live', 'test')),
     genesis bytea NOT NULL,
     maturity bigint NOT NULL,
     height bigint,
     hash bytea,
+    -- The lowest block that was followed. Every block from here to the tip is
+    -- in the table blocks; of those below, only what a backfill has met.
+    first_height bigint,
     owner uuid,
     epoch bigint NOT NULL DEFAULT 0,
     lease_until timestamptz NOT NULL DEFAULT '-infinity',
     watch_version bigint NOT NULL DEFAULT 0,
+    scripts bigint NOT NULL DEFAULT 0,
     head bigint NOT NULL DEFAULT 0,
     final bigint NOT NULL DEFAULT 0,
     state text NOT NULL DEFAULT 'starting',
     reason text NOT NULL DEFAULT '',
     halted text NOT NULL DEFAULT '',
+    status_version bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CHECK ((height IS NULL) = (hash IS NULL))
+    CHECK ((height IS NULL) = (hash IS NULL)),
+    CHECK ((height IS NULL) = (first_height IS NULL))
 );
 
 -- Blocks are marked, never deleted: at most one is canonical at a height.
@@ -74,18 +82,24 @@ CREATE UNIQUE INDEX blocks_canonical ON blocks (chain, height) WHERE canonical;
 CREATE TABLE assets (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     chain text NOT NULL REFERENCES cursors,
-    caip19 text NOT NULL UNIQUE,
+    caip19 text NOT NULL,
     symbol text NOT NULL DEFAULT '',
     name text NOT NULL DEFAULT '',
     decimals integer NOT NULL DEFAULT -1,
     listed boolean NOT NULL DEFAULT false,
     native boolean NOT NULL DEFAULT false,
-    asked_at timestamptz
+    asked_at timestamptz,
+    UNIQUE (chain, caip19)
 );
-CREATE INDEX assets_chain ON assets (chain);
+CREATE UNIQUE INDEX assets_native ON assets (chain) WHERE native;
 
--- A script is watched once, however many accounts hold it. The digest keys it,
--- since a script may be longer than an index entry.
+-- Names one search of one script's past. A script that must be searched again
+-- gets a new name, so that what an older search still finds is refused.
+CREATE SEQUENCE searches;
+
+-- A script is watched once, however many accounts hold it, and stays watched
+-- when the last of them goes: its history is whole when one comes back. The
+-- digest keys it, since a script may be longer than an index entry.
 CREATE TABLE scripts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     chain text NOT NULL REFERENCES cursors,
@@ -94,8 +108,9 @@ CREATE TABLE scripts (
     address text NOT NULL,
     watch_version bigint NOT NULL,
     -- The follower covers every height above, a backfill those up to it. It is
-    -- -1 where the chain had no tip yet.
-    handover bigint NOT NULL,
+    -- null while the chain has no tip.
+    handover bigint,
+    search bigint NOT NULL DEFAULT nextval('searches') UNIQUE,
     history text NOT NULL DEFAULT 'none' CHECK (history IN ('none', 'partial', 'complete')),
     history_from bigint,
     history_next bigint,
@@ -106,6 +121,7 @@ CREATE TABLE scripts (
 CREATE INDEX scripts_search ON scripts (chain, id) WHERE history <> 'complete';
 CREATE INDEX scripts_version ON scripts (chain, watch_version);
 
+-- version counts the account's own state changes, each of which is an event.
 CREATE TABLE accounts (
     id uuid PRIMARY KEY,
     tenant text NOT NULL REFERENCES tenants,
@@ -116,6 +132,7 @@ CREATE TABLE accounts (
     wallet text NOT NULL,
     name text NOT NULL,
     description text NOT NULL,
+    version bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     synced_at timestamptz,
     deleted_at timestamptz
@@ -131,14 +148,14 @@ CREATE TABLE account_scripts (
     environment text NOT NULL,
     branch bigint NOT NULL,
     index bigint NOT NULL,
-    used boolean NOT NULL DEFAULT false,
     PRIMARY KEY (account_id, script_id)
 );
 CREATE INDEX account_scripts_script ON account_scripts (script_id);
 CREATE INDEX account_scripts_branch ON account_scripts (account_id, branch, index);
 
 -- A leg's key is (chain, tx, source, side). The block is an observation: it is
--- cleared and set again as reorgs move the transaction.
+-- cleared and set again as reorgs move the transaction. at is when it happened
+-- as lists show it: the time of the block, else when it was first seen.
 CREATE TABLE transfers (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     chain text NOT NULL REFERENCES cursors,
@@ -153,7 +170,7 @@ CREATE TABLE transfers (
     block bytea,
     height bigint,
     tx_index bigint NOT NULL DEFAULT 0,
-    block_time timestamptz,
+    at timestamptz NOT NULL,
     coinbase boolean NOT NULL DEFAULT false,
     peer bytea,
     vout bigint,
@@ -162,22 +179,28 @@ CREATE TABLE transfers (
     replaced_by bytea,
     watch_version bigint NOT NULL DEFAULT 0,
     first_seen timestamptz NOT NULL DEFAULT now(),
+    changed_at timestamptz NOT NULL DEFAULT now(),
     CHECK ((status = 'confirmed') = (block IS NOT NULL)),
-    CHECK ((block IS NULL) = (height IS NULL))
+    CHECK ((block IS NULL) = (height IS NULL)),
+    CHECK ((spent_tx IS NULL) = (spent_vout IS NULL))
 );
 -- A re-mined leg that differs is another row; the same one is found again.
 CREATE UNIQUE INDEX transfers_leg ON transfers (chain, tx, source, side, script_id, asset_id, amount);
 -- At most one row of a leg key is alive.
 CREATE UNIQUE INDEX transfers_alive ON transfers (chain, tx, source, side) WHERE status IN ('pending', 'confirmed');
 CREATE INDEX transfers_block ON transfers (chain, block) WHERE block IS NOT NULL;
-CREATE INDEX transfers_script ON transfers (script_id, asset_id);
+CREATE INDEX transfers_script ON transfers (script_id, at DESC, tx DESC);
+CREATE INDEX transfers_confirmed ON transfers (script_id, asset_id, height) WHERE status = 'confirmed';
+CREATE INDEX transfers_coinbase ON transfers (script_id, height) WHERE coinbase AND status = 'confirmed';
 CREATE INDEX transfers_spent ON transfers (chain, spent_tx, spent_vout) WHERE spent_tx IS NOT NULL;
 CREATE INDEX transfers_output ON transfers (chain, tx, vout) WHERE vout IS NOT NULL;
-CREATE INDEX transfers_pending ON transfers (chain) WHERE status = 'pending';
+CREATE INDEX transfers_pending ON transfers (script_id) WHERE status = 'pending';
+CREATE INDEX transfers_open ON transfers (chain, status, changed_at) WHERE status <> 'confirmed';
 CREATE INDEX transfers_version ON transfers (chain, watch_version) WHERE watch_version > 0;
 
 -- Every input of a watched unconfirmed transaction: whoever else spends one of
--- them replaces it, also when the replacement pays none of our scripts.
+-- them replaces it, also when the replacement pays none of our scripts. Rows
+-- stay when it is mined, since a reorg can make it unconfirmed again.
 CREATE TABLE inputs (
     chain text NOT NULL REFERENCES cursors,
     tx bytea NOT NULL,
@@ -188,7 +211,8 @@ CREATE TABLE inputs (
 CREATE INDEX inputs_spent ON inputs (chain, spent_tx, spent_vout);
 
 -- Sum of the confirmed legs of a script, kept with every change of them. On the
--- bitcoin family it is the balance.
+-- bitcoin family it is the balance. Every asset a script ever had to do with
+-- has a row, so that a balance need not search for its assets.
 CREATE TABLE sums (
     script_id bigint NOT NULL REFERENCES scripts,
     asset_id bigint NOT NULL REFERENCES assets,
@@ -204,12 +228,14 @@ CREATE TABLE snapshots (
     asset_id bigint NOT NULL REFERENCES assets,
     height bigint NOT NULL,
     hash bytea NOT NULL,
+    parent bytea NOT NULL,
     block_time timestamptz NOT NULL,
     amount numeric(78, 0) NOT NULL,
     proof text NOT NULL,
     opening boolean NOT NULL DEFAULT false,
     PRIMARY KEY (script_id, asset_id, height, hash)
 );
+CREATE INDEX snapshots_block ON snapshots (chain, hash);
 
 -- Balances that blocks changed since they were last read.
 CREATE TABLE stale (
@@ -239,12 +265,13 @@ CREATE TABLE events (
 );
 CREATE INDEX events_unnumbered ON events (id) WHERE seq IS NULL;
 CREATE INDEX events_realm ON events (tenant, environment, seq) WHERE seq IS NOT NULL;
+-- One state change is one event for one account.
+CREATE UNIQUE INDEX events_once ON events (account_id, resource_id, resource_version);
 
 CREATE TABLE sequencer (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     last bigint NOT NULL DEFAULT 0,
     owner uuid,
-    epoch bigint NOT NULL DEFAULT 0,
     lease_until timestamptz NOT NULL DEFAULT '-infinity'
 );
 INSERT INTO sequencer DEFAULT VALUES;

@@ -1,0 +1,70 @@
+-- name: EventsAfter :many
+-- EventsAfter returns numbered events of a realm in their order.
+SELECT
+    id,
+    uid,
+    seq,
+    tenant,
+    environment,
+    type,
+    chain,
+    account_id,
+    resource_id,
+    resource_version,
+    data,
+    occurred_at
+FROM events
+WHERE tenant = @tenant
+AND environment = @environment
+AND seq > @beyond::bigint
+ORDER BY seq
+LIMIT @rows;
+
+-- name: ChainEvents :execrows
+-- ChainEvents writes one event for every realm with live accounts on a chain.
+INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
+SELECT DISTINCT
+    a.tenant,
+    a.environment,
+    @type::text,
+    c.chain,
+    c.chain,
+    c.status_version,
+    jsonb_build_object('chain', c.chain, 'state', c.state, 'reason', c.reason, 'height', c.height, 'head', c.head)
+FROM cursors AS c
+JOIN accounts AS a ON a.chain = c.chain AND a.deleted_at IS NULL
+WHERE c.chain = @chain;
+
+-- name: HoldNumbering :one
+-- HoldNumbering locks the numbering for its owner, or returns no row while
+-- another holds it.
+SELECT last
+FROM sequencer
+WHERE owner = @owner::uuid OR owner IS NULL OR lease_until < clock_timestamp()
+FOR UPDATE SKIP LOCKED;
+
+-- name: NumberEvents :execrows
+-- NumberEvents gives the next numbers to committed events.
+UPDATE events AS e
+SET seq = n.number + sqlc.arg(last)::bigint
+FROM (
+    SELECT
+        u.id,
+        row_number() OVER (ORDER BY u.id) AS number
+    FROM (
+        SELECT o.id
+        FROM events AS o
+        WHERE o.seq IS NULL
+        ORDER BY o.id
+        LIMIT @rows
+    ) AS u
+) AS n
+WHERE e.id = n.id;
+
+-- name: KeepNumbering :exec
+-- KeepNumbering saves the last number given and keeps the lease.
+UPDATE sequencer
+SET
+    last = @last,
+    owner = @owner::uuid,
+    lease_until = clock_timestamp() + make_interval(secs => @seconds::float8);

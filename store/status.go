@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"tallyd/chains"
+	"tallyd/indexer"
+	"tallyd/store/db"
+)
+
+// status writes how the owner sees its chain. Entering trouble, changing its
+// kind and leaving it are events for every realm with live accounts there.
+func (w *writing) status(ctx context.Context, now indexer.StatusChange, before string) error {
+	edge := now.State != before && (troubled(now.State) || troubled(before))
+	_, err := w.q.SetStatus(ctx, db.SetStatusParams{
+		Chain: w.chain, State: now.State, Reason: storable(now.Reason), Head: int64(now.Head), Edge: edge,
+	})
+	if err != nil {
+		return fmt.Errorf("set status: %w", err)
+	}
+	if !edge {
+		return nil
+	}
+	kind := "chain.recovered"
+	if troubled(now.State) {
+		kind = "chain.degraded"
+	}
+	written, err := w.q.ChainEvents(ctx, db.ChainEventsParams{Chain: w.chain, Type: kind})
+	if err != nil {
+		return fmt.Errorf("write events of the chain: %w", err)
+	}
+	w.applied.Events += int(written)
+	return nil
+}
+
+func troubled(state string) bool {
+	return state == indexer.StateDegraded || state == indexer.StateHalted
+}
+
+// ChainStatuses returns what the operator sees of every chain, by slug.
+func (s *Store) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error) {
+	rows, err := s.queries().ChainStatuses(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read chains: %w", err)
+	}
+	statuses := make([]indexer.ChainStatus, 0, len(rows))
+	for _, row := range rows {
+		status := indexer.ChainStatus{
+			Chain: row.Chain, ID: row.Caip2, Family: chains.Family(row.Family), Environment: chains.Environment(row.Environment),
+			Head: uint64(row.Head), Final: uint64(row.Final), State: row.State, Reason: row.Reason,
+			WatchVersion: row.WatchVersion, Scripts: row.Scripts, UpdatedAt: row.UpdatedAt.UTC(),
+		}
+		if row.TipHeight != nil {
+			status.Tip = blockRef(*row.TipHeight, row.TipHash, row.TipParent, *row.TipTime, *row.TipWork)
+		}
+		statuses = append(statuses, status)
+	}
+	return statuses, nil
+}
+
+// Resume lets a halted chain go on. It returns ErrNotFound if there is none of
+// that name.
+func (s *Store) Resume(ctx context.Context, chain string) error {
+	changed, err := s.queries().EndHalt(ctx, chain)
+	if err != nil {
+		return fmt.Errorf("end halt: %w", err)
+	}
+	if changed == 0 {
+		return indexer.ErrNotFound
+	}
+	return nil
+}

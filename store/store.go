@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"tallyd/store/db"
+)
+
+// Options are what a Store is opened with.
+type Options struct {
+	URL      string // of the database, with its password
+	Pooler   string // PoolerSession or PoolerTransaction; "" is PoolerSession
+	MaxConns int32  // connections at once; 0 for 10
+	Log      zerolog.Logger
+
+	// Failpoint is called at every commit boundary with one of Failpoints.
+	// An error ends the call there: before the commit nothing is written,
+	// after it everything is, and the caller is told otherwise. Tests set it.
+	Failpoint func(name string) error
+}
+
+// What stands between tallyd and Postgres.
+const (
+	PoolerSession     = "session"     // nothing, or a pooler that gives a session away whole
+	PoolerTransaction = "transaction" // a pooler such as pgbouncer in transaction mode
+)
+
+// sideConns are the connections kept apart for reads that a holder of a chain's
+// row makes while it holds it. From the common pool they could be taken away by
+// those who wait for that row.
+const sideConns = 4
+
+// Store is the ledger. Its methods are safe for concurrent use. After Close they
+// return errors.
+type Store struct {
+	pool      *pgxpool.Pool
+	side      *pgxpool.Pool
+	pooler    string
+	failpoint func(name string) error
+	log       zerolog.Logger
+}
+
+// Open connects to the database. It does not migrate it.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	pool, err := connect(ctx, opts, opts.MaxConns)
+	if err != nil {
+		return nil, err
+	}
+	side, err := connect(ctx, opts, sideConns)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &Store{pool: pool, side: side, pooler: opts.Pooler, failpoint: opts.Failpoint, log: opts.Log}, nil
+}
+
+// connect opens a pool whose connections know our types.
+func connect(ctx context.Context, opts Options, conns int32) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(opts.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database's URL: %w", withoutURL(err))
+	}
+	switch opts.Pooler {
+	case "", PoolerSession:
+	case PoolerTransaction:
+		// The next statement may run on another server connection: a named
+		// prepared statement would not be there.
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	default:
+		return nil, fmt.Errorf("pooler %q is neither %s nor %s", opts.Pooler, PoolerSession, PoolerTransaction)
+	}
+	cfg.MaxConns = 10
+	if conns > 0 {
+		cfg.MaxConns = conns
+	}
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		registerTypes(conn.TypeMap())
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach the database: %w", err)
+	}
+	return pool, nil
+}
+
+// withoutURL drops the connection string from an error: it holds the password.
+func withoutURL(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		return errors.New("it is malformed")
+	}
+	return err
+}
+
+// Close ends all connections.
+func (s *Store) Close() {
+	s.pool.Close()
+	s.side.Close()
+}
+
+// Ping returns nil if the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("reach the database: %w", err)
+	}
+	return nil
+}
+
+// Pool returns the connections, for package store/jobs.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// PollOnly reports whether notifications do not arrive, because a pooler gives
+// each transaction another connection. Whoever would wait for one has to poll.
+func (s *Store) PollOnly() bool { return s.pooler == PoolerTransaction }
+
+func (s *Store) queries() *db.Queries { return db.New(s.pool) }
+
+// write runs f in one transaction, named for its failpoints.
+func (s *Store) write(ctx context.Context, name string, f func(q *db.Queries) error) error {
+	if err := s.fail(name + BeforeBegin); err != nil {
+		return err
+	}
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	// After a commit this does nothing. It must run also when ctx has ended.
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	if err := f(db.New(tx)); err != nil {
+		return err
+	}
+	if err := s.fail(name + BeforeCommit); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	// From here on a crash loses nothing: the transaction is durable.
+	return s.fail(name + AfterCommit)
+}
+
+// read runs f in one transaction that sees the database at one moment.
+func (s *Store) read(ctx context.Context, f func(tx pgx.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	return f(tx)
+}
