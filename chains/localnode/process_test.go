@@ -136,7 +136,7 @@ func TestStartAfterKilledParent(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		_, err = bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err)
-			require.NoError(t, cmd.Process.Kill())
+		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 		require.NoError(t, EndLeftover(t.Context(), filepath.Join(dir, "pid"), syscall.SIGTERM, 10*time.Second))
 	}

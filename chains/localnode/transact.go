@@ -90,32 +90,36 @@ func (e *Ethereum) Transact(ctx context.Context, tx Transaction) (Receipt, error
 
 // Token says what DeployToken makes.
 type Token struct {
+	// From deploys and gets the supply; "" means the first account.
+	From string
+
 	Symbol   string // at most 32 bytes
 	Decimals uint8
-	Supply   *big.Int // in base units, all of it the deployer's
+	Supply   *big.Int // in base units
 }
 
-// DeployToken puts an ERC-20 on the chain and returns its address. The first
-// account has the supply.
+// DeployToken puts an ERC-20 on the chain and returns its address.
 func (e *Ethereum) DeployToken(ctx context.Context, t Token) (string, error) {
 	symbol := make([]byte, 32)
 	if copy(symbol, t.Symbol) < len(t.Symbol) {
 		return "", fmt.Errorf("deploy token: symbol %q is longer than 32 bytes", t.Symbol)
 	}
-	return e.deploy(ctx, "Token", symbol, word(new(big.Int).SetUint64(uint64(t.Decimals))), word(t.Supply))
+	return e.deploy(ctx, t.From, "Token", symbol, word(new(big.Int).SetUint64(uint64(t.Decimals))), word(t.Supply))
 }
 
 // DeploySilentToken puts a token on the chain whose transfers return false, log
 // nothing and move nothing.
 func (e *Ethereum) DeploySilentToken(ctx context.Context) (string, error) {
-	return e.deploy(ctx, "SilentToken")
+	return e.deploy(ctx, "", "SilentToken")
 }
 
 // DeployPayout puts a contract on the chain that pays ether on, see PayoutData
 // and PayFirstData.
-func (e *Ethereum) DeployPayout(ctx context.Context) (string, error) { return e.deploy(ctx, "Payout") }
+func (e *Ethereum) DeployPayout(ctx context.Context) (string, error) {
+	return e.deploy(ctx, "", "Payout")
+}
 
-func (e *Ethereum) deploy(ctx context.Context, name string, arguments ...[]byte) (string, error) {
+func (e *Ethereum) deploy(ctx context.Context, from, name string, arguments ...[]byte) (string, error) {
 	text, err := contracts.ReadFile("contracts/" + name + ".hex")
 	if err != nil {
 		return "", fmt.Errorf("deploy %s: %w", name, err)
@@ -127,7 +131,7 @@ func (e *Ethereum) deploy(ctx context.Context, name string, arguments ...[]byte)
 	for _, a := range arguments {
 		code = append(code, a...)
 	}
-	receipt, err := e.Transact(ctx, Transaction{Data: code})
+	receipt, err := e.Transact(ctx, Transaction{From: from, Data: code})
 	if err != nil {
 		return "", fmt.Errorf("deploy %s: %w", name, err)
 	}
