@@ -49,7 +49,7 @@ type Chain struct {
 	// Mempool says whether unconfirmed transactions are followed. Default true.
 	Mempool bool `yaml:"mempool"`
 	// GapLimit is how many unused scripts in a row end the search of an xpub or a
-	// descriptor; bitcoin only. Default 20.
+	// descriptor, at most 10000; bitcoin only. Default 20.
 	GapLimit int `yaml:"gap_limit"`
 	// Tokens are the tokens known from the start; evm only. Default none.
 	Tokens []Token `yaml:"tokens"`

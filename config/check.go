@@ -18,6 +18,9 @@ var (
 	contractPattern = regexp.MustCompile(`^0x[0-9a-fA-F]{40}$`)
 )
 
+// maxGapLimit bounds what one descriptor can make a daemon derive and watch.
+const maxGapLimit = 10_000
+
 // check reports every value that cannot work, whatever the command.
 func (c Config) check(p problems) {
 	if _, port, err := net.SplitHostPort(c.Listen); err != nil || !isPort(port) {
@@ -74,7 +77,9 @@ func (c Chain) check(p problems, key string) {
 	notNegative(p, key+".fetch_concurrency", c.FetchConcurrency)
 	notNegative(p, key+".batch_size", c.BatchSize)
 	notNegative(p, key+".timeout", c.Timeout)
-	notNegative(p, key+".gap_limit", c.GapLimit)
+	if c.GapLimit < 0 || c.GapLimit > maxGapLimit {
+		p.add(key+".gap_limit", "must be from 0 to %d", maxGapLimit)
+	}
 	checkBudget(p, key+".budget", c.Budget)
 	if c.Finality.Tag != "" {
 		oneOf(p, key+".finality.tag", c.Finality.Tag, "finalized", "safe")

@@ -16,11 +16,11 @@ import (
 const prefix = "TALLYD_"
 
 // elsewhere tells whether a variable of ours is no setting of the daemon: such
-// variables tell commands, scripts and tests where programs are.
+// variables are for commands, scripts and tests.
 func elsewhere(name string) bool {
 	switch name {
 	case "TALLYD_ANVIL", "TALLYD_BITCOIND", "TALLYD_BTCD", "TALLYD_CACHE", "TALLYD_CONFIG",
-		"TALLYD_GETH", "TALLYD_PG_BIN", "TALLYD_REDIS_SERVER", "TALLYD_REQUIRE":
+		"TALLYD_GETH", "TALLYD_KEY", "TALLYD_PG_BIN", "TALLYD_REDIS_SERVER", "TALLYD_REQUIRE":
 		return true
 	}
 	return false

@@ -165,7 +165,7 @@ chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", 
 			want: []string{
 				"api.body_limit: must be a whole number", "chains.btc.batch_size: must not be negative", "chains.btc.budget: must be a number",
 				"chains.btc.fetch_concurrency: must be a whole number", "chains.btc.finality.depth: must be a whole number and not negative",
-				"chains.btc.gap_limit: must not be negative", "chains.btc.start_height: must be a block height", "database.max_conns: must not be negative",
+				"chains.btc.gap_limit: must be from 0 to 10000", "chains.btc.start_height: must be a block height", "database.max_conns: must not be negative",
 			},
 		},
 		{name: "NotANumberOfRequests", document: "chains: {btc: {" + node + ", budget: .nan}}", want: []string{"chains.btc.budget: must be a number"}},
