@@ -37,10 +37,13 @@ func (s *Source) Finalized(ctx context.Context, tag string) (chains.BlockRef, er
 
 // RefAt implements chains.Source.
 func (s *Source) RefAt(ctx context.Context, height uint64) (chains.BlockRef, error) {
-	h, err := s.tagged(ctx, hexNumber(height))
-	if err == nil && h.number != height {
-		err = unverified("structure", "got block %d", h.number)
-	}
+	h, err := s.headerOf(ctx, func(ctx context.Context, u *rpc.Upstream) (*header, error) {
+		h, err := headerBy(ctx, u, hexNumber(height))
+		if err == nil && h.number != height {
+			return nil, unverified("structure", "asked for block %d, got %d", height, h.number)
+		}
+		return h, err
+	})
 	if err != nil {
 		return chains.BlockRef{}, fmt.Errorf("fetch header %d: %w", height, err)
 	}
@@ -62,15 +65,20 @@ func (s *Source) Ref(ctx context.Context, hash chains.Hash) (chains.BlockRef, er
 	return h.ref(), nil
 }
 
-// tagged returns the header a node has by number or tag.
-func (s *Source) tagged(ctx context.Context, block string) (*header, error) {
+// tagged returns the header a node has by a tag.
+func (s *Source) tagged(ctx context.Context, tag string) (*header, error) {
 	return s.headerOf(ctx, func(ctx context.Context, u *rpc.Upstream) (*header, error) {
-		text, err := u.Call(ctx, "eth_getBlockByNumber", block, false)
-		if err != nil {
-			return nil, absent(err)
-		}
-		return decodeHeader(text)
+		return headerBy(ctx, u, tag)
 	})
+}
+
+// headerBy asks one node for a header by number or tag.
+func headerBy(ctx context.Context, u *rpc.Upstream, block string) (*header, error) {
+	text, err := u.Call(ctx, "eth_getBlockByNumber", block, false)
+	if err != nil {
+		return nil, absent(err)
+	}
+	return decodeHeader(text)
 }
 
 func (s *Source) headerOf(ctx context.Context, ask func(context.Context, *rpc.Upstream) (*header, error)) (h *header, err error) {
