@@ -26,8 +26,10 @@ const (
 type breaker struct {
 	mu       sync.Mutex
 	asked    bool
-	admitted bool // passed Options.Admit since it was last unreachable
+	admitted bool // passed Options.Admit since its last fault other than a lie
 	faults   int  // in a row
+	lies     int  // recent: an answer that held takes half of them back
+	lied     bool // the last fault was a lie
 	reason   string
 	until    time.Time // avoided before this
 }
@@ -40,18 +42,22 @@ func (b *breaker) fault(err error, now time.Time) (wasWell bool) {
 	defer b.mu.Unlock()
 	wasWell = b.reason == ""
 	b.asked = true
-	b.faults++
 	b.reason = err.Error()
-	if !errors.Is(err, chains.ErrUnverified) {
+	b.lied = errors.Is(err, chains.ErrUnverified)
+	step := 0
+	if b.lied {
+		step = b.lies
+		b.lies++
+	} else {
 		b.admitted = false
+		b.faults++
+		step = b.faults - 1
+		if !isSevere(err) {
+			step = b.faults - faultsToOpen
+		}
 	}
-	severe := isSevere(err)
-	if !severe && b.faults < faultsToOpen {
+	if step < 0 {
 		return wasWell
-	}
-	step := b.faults - 1
-	if !severe {
-		step = b.faults - faultsToOpen
 	}
 	wait := min(backoffFirst<<min(step, 10), backoffMost)
 	if status, ok := errors.AsType[*retryError](err); ok {
@@ -73,8 +79,18 @@ func (b *breaker) success(now time.Time) (recovered bool) {
 		return false
 	}
 	recovered = b.reason != ""
-	b.faults, b.reason, b.until = 0, "", time.Time{}
+	b.faults, b.lies, b.lied, b.reason, b.until = 0, b.lies/2, false, "", time.Time{}
 	return recovered
+}
+
+// usable reports whether the upstream may be asked now, and whether it should be
+// asked in its turn rather than when no other is left. One that was out of reach
+// waits for Pool.Tend, so that nobody else waits for it; whether a liar has
+// bettered itself is seen only in what it answers.
+func (b *breaker) usable(now time.Time) (may, inTurn bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !now.Before(b.until), b.reason == "" || b.lied
 }
 
 // wait returns how long the upstream is still avoided; 0 if it may be asked.
@@ -108,7 +124,7 @@ func (b *breaker) state() (ok bool, reason string) {
 
 // isSevere reports whether asking again soon cannot help.
 func isSevere(err error) bool {
-	if errors.Is(err, chains.ErrUnverified) || errors.Is(err, errRefused) {
+	if errors.Is(err, errRefused) {
 		return true
 	}
 	if _, ok := errors.AsType[*retryError](err); ok {

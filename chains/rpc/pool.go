@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -27,6 +28,9 @@ const (
 // maxIdleWait is how long Do waits for the first of several upstreams that are
 // all backing off. Longer, and the caller is told instead.
 const maxIdleWait = time.Second
+
+// tendEvery is how often Tend looks whether an upstream is due.
+const tendEvery = 2 * time.Second
 
 var errRefused = errors.New("upstream refused")
 
@@ -127,6 +131,39 @@ func (p *Pool) Close() {
 	}
 }
 
+// Check admits every upstream that nobody has asked yet, or that was out of reach
+// and is due, all at the same time. What it finds stands in Health.
+func (p *Pool) Check(ctx context.Context) {
+	var checks sync.WaitGroup
+	for _, u := range p.upstreams {
+		ok, reason := u.state.state()
+		may, inTurn := u.state.usable(time.Now())
+		if ok || !may || (inTurn && reason != notAsked) {
+			continue
+		}
+		checks.Go(func() {
+			// What is wrong is recorded, and nobody waits for it here.
+			_ = p.ask(ctx, u, func(context.Context, *Upstream) error { return nil })
+		})
+	}
+	checks.Wait()
+}
+
+// Tend checks the upstreams until ctx ends, so that one which comes back is used
+// again, though nobody has to wait for it while it is away.
+func (p *Pool) Tend(ctx context.Context) {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.Check(ctx)
+		}
+	}
+}
+
 // Pick returns the upstream that should be asked now, admitted, for callers that
 // keep to one over several steps. They report its faults with Upstream.Fault;
 // Do does that by itself.
@@ -210,7 +247,7 @@ func (p *Pool) admitted(ctx context.Context, u *Upstream) error {
 	return nil
 }
 
-// ready returns the upstreams that may be asked, those without a fault first.
+// ready returns the upstreams that may be asked, those out of reach last.
 // If all are backing off it waits for the first of them, but not long.
 func (p *Pool) ready(ctx context.Context) []*Upstream {
 	open, soonest := p.open(time.Now())
@@ -230,19 +267,19 @@ func (p *Pool) ready(ctx context.Context) []*Upstream {
 
 func (p *Pool) open(now time.Time) (open []*Upstream, soonest time.Duration) {
 	soonest = math.MaxInt64
-	var unwell []*Upstream
+	var last []*Upstream
 	for _, u := range p.upstreams {
-		if wait := u.state.wait(now); wait > 0 {
-			soonest = min(soonest, wait)
-			continue
-		}
-		if ok, reason := u.state.state(); ok || reason == notAsked {
+		may, inTurn := u.state.usable(now)
+		switch {
+		case !may:
+			soonest = min(soonest, u.state.wait(now))
+		case inTurn:
 			open = append(open, u)
-		} else {
-			unwell = append(unwell, u)
+		default:
+			last = append(last, u)
 		}
 	}
-	return append(open, unwell...), soonest
+	return append(open, last...), soonest
 }
 
 func (p *Pool) reasons() string {

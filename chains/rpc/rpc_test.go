@@ -272,6 +272,40 @@ func TestDeadUpstreamIsAvoidedAndComesBack(t *testing.T) {
 	require.True(t, pool.Health()[0].OK)
 }
 
+func TestCheckBringsANodeBack(t *testing.T) {
+	t.Parallel()
+	var up atomic.Bool
+	first := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if up.Load() {
+			text(200, `{"result":1,"id":1}`)(w, r)
+			return
+		}
+		text(503, "loading")(w, r)
+	})
+	admit := func(ctx context.Context, u *rpc.Upstream) error {
+		_, err := u.Call(ctx, "genesis")
+		return err
+	}
+	pool := open(t, rpc.Options{Admit: admit}, first, serve(t, text(200, `{"result":2,"id":1}`)))
+	require.Equal(t, "not asked yet", pool.Health()[1].Reason)
+	pool.Check(t.Context())
+	require.False(t, pool.Health()[0].OK)
+	require.True(t, pool.Health()[1].OK)
+	picked := func() string {
+		u, err := pool.Pick(t.Context())
+		require.NoError(t, err)
+		return u.Spec().URL
+	}
+	require.NotEqual(t, first.URL, picked(), "nobody waits for the one that is away")
+	up.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	tended := make(chan struct{})
+	go func() { defer close(tended); pool.Tend(ctx) }()
+	require.Eventually(t, func() bool { return picked() == first.URL }, 20*time.Second, 10*time.Millisecond)
+	cancel()
+	<-tended
+}
+
 func TestAdmitKeepsAForeignNodeOut(t *testing.T) {
 	t.Parallel()
 	var right atomic.Bool
