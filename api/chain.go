@@ -40,7 +40,7 @@ type chainStatus struct {
 
 type chainsOutput struct {
 	Body struct {
-		Chains []chainStatus `json:"chains"`
+		Chains []chainStatus `json:"chains" nullable:"false"`
 	}
 }
 

@@ -40,7 +40,7 @@ type (
 	}
 	eventsOutput struct {
 		Body struct {
-			Events []event `json:"events"`
+			Events []event `json:"events" nullable:"false"`
 			Next   int64   `json:"next" doc:"after of the next page: the number of the last event, or after itself if there is none"`
 		}
 	}

@@ -19,8 +19,12 @@ type (
 		Type string `json:"type" enum:"crypto_wallet,crypto_exchange"`
 		URL  string `json:"url" example:"onchain/btc"`
 	}
-	providersOutput struct{ Body []listedProvider }
-	hintsOutput     struct{ Body []listedHint }
+	providersOutput struct {
+		Body []listedProvider `nullable:"false"`
+	}
+	hintsOutput struct {
+		Body []listedHint `nullable:"false"`
+	}
 
 	// listedAccount is Blockmate's Account with what it connects.
 	listedAccount struct {
@@ -35,7 +39,9 @@ type (
 		Wallet      string    `json:"wallet" doc:"In canonical spelling"`
 		CreatedAt   stamp     `json:"created_at"`
 	}
-	accountsOutput struct{ Body []listedAccount }
+	accountsOutput struct {
+		Body []listedAccount `nullable:"false"`
+	}
 
 	// AccountFilter narrows totals to one account.
 	AccountFilter struct {
@@ -53,8 +59,8 @@ type (
 		Type        string    `json:"type" enum:"crypto_wallet,crypto_exchange"`
 		URL         string    `json:"url"`
 		Chain       string    `json:"chain"`
-		Balance     []holding `json:"balance" doc:"Empty while last_sync is null, which does not mean zero"`
-		Pending     []pending `json:"pending"`
+		Balance     []holding `json:"balance" doc:"Empty while last_sync is null, which does not mean zero" nullable:"false"`
+		Pending     []pending `json:"pending" nullable:"false"`
 		AsOf        *block    `json:"as_of"`
 		State       state     `json:"state"`
 	}
@@ -76,17 +82,17 @@ type (
 	aggregateTransactionsOutput struct {
 		Body struct {
 			PageCursor   string                `json:"page_cursor,omitempty" doc:"cursor of the next page; absent on the last"`
-			Accounts     []transactionsAccount `json:"accounts"`
-			Transactions []transaction         `json:"transactions"`
+			Accounts     []transactionsAccount `json:"accounts" nullable:"false"`
+			Transactions []transaction         `json:"transactions" nullable:"false"`
 		}
 	}
 )
 
 // nestedTotals is the object of Blockmate's document.
 type nestedTotals struct {
-	Sum      []amount        `json:"balance_sum" doc:"By asset, over the accounts that have a balance"`
+	Sum      []amount        `json:"balance_sum" doc:"By asset, over the accounts that have a balance" nullable:"false"`
 	Complete bool            `json:"complete" doc:"false while an account has no balance yet: balance_sum then lacks what it holds"`
-	Accounts []accountTotals `json:"accounts"`
+	Accounts []accountTotals `json:"accounts" nullable:"false"`
 }
 
 type totalsMembers struct {
@@ -137,7 +143,7 @@ func (s *surface) listHints(ctx context.Context, _ *struct{}) (*hintsOutput, err
 	for _, p := range s.Providers {
 		if p.Environment == callerOf(ctx).Realm.Environment {
 			out.Body = append(out.Body, listedHint{
-				AccountName: p.Chain, AccountType: walletType, AccountURL: p.url(), hint: p.hint(),
+				AccountName: p.Chain, AccountType: walletType, AccountURL: p.url(), Hint: p.hint(),
 			})
 		}
 	}

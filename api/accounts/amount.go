@@ -32,15 +32,15 @@ func (number) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-// figure is one number of an asset, three times.
-type figure struct {
+// Figure is one number of an asset, three times.
+type Figure struct {
 	Value     number  `json:"value"`
 	BaseUnits string  `json:"base_units" doc:"Whole number of the smallest unit" example:"120000000"`
 	Decimal   *string `json:"decimal" nullable:"true" doc:"Whole units; null while decimals is unknown" example:"1.2"`
 }
 
-func figureOf(asset chains.Asset, amount chains.Amount) figure {
-	f := figure{BaseUnits: amount.String()}
+func figureOf(asset chains.Asset, amount chains.Amount) Figure {
+	f := Figure{BaseUnits: amount.String()}
 	if knownDecimals(asset) {
 		decimal := amount.Decimal(asset.Decimals)
 		f.Value, f.Decimal = number(decimal), &decimal
@@ -48,10 +48,10 @@ func figureOf(asset chains.Asset, amount chains.Amount) figure {
 	return f
 }
 
-// currency names an asset. Only one that the operator lists is shown under its
+// Currency names an asset. Only one that the operator lists is shown under its
 // symbol and name: what others call themselves is a claim.
-type currency struct {
-	Currency      string `json:"currency" doc:"CAIP-19 id, the only identity of an asset" example:"eip155:1/erc20:0xdac17f958d2ee523a2206206994597c13d831ec7"`
+type Currency struct {
+	ID            string `json:"currency" doc:"CAIP-19 id, the only identity of an asset" example:"eip155:1/erc20:0xdac17f958d2ee523a2206206994597c13d831ec7"`
 	Name          string `json:"currency_name" doc:"Empty unless the operator lists the asset" example:"Tether USD"`
 	Symbol        string `json:"currency_symbol" doc:"Empty unless the operator lists the asset" example:"USDT"`
 	ClaimedName   string `json:"claimed_name,omitempty" doc:"What an asset that is not listed calls itself"`
@@ -59,8 +59,8 @@ type currency struct {
 	Decimals      *int   `json:"decimals" nullable:"true" doc:"null while unknown" example:"6"`
 }
 
-func currencyOf(asset chains.Asset) currency {
-	c := currency{Currency: string(asset.ID)}
+func currencyOf(asset chains.Asset) Currency {
+	c := Currency{ID: string(asset.ID)}
 	if knownDecimals(asset) {
 		c.Decimals = &asset.Decimals
 	}
@@ -77,12 +77,12 @@ func currencyOf(asset chains.Asset) currency {
 
 // amount is Blockmate's Amount with exact fields beside it.
 type amount struct {
-	figure
-	currency
+	Figure
+	Currency
 }
 
 func amountOf(asset chains.Asset, n chains.Amount) amount {
-	return amount{figure: figureOf(asset, n), currency: currencyOf(asset)}
+	return amount{Figure: figureOf(asset, n), Currency: currencyOf(asset)}
 }
 
 func knownDecimals(asset chains.Asset) bool {

@@ -56,7 +56,7 @@ func hashText(h chains.Hash, evm bool) string {
 type history struct {
 	Status     string          `json:"status" enum:"none,partial,complete"`
 	FromHeight *uint64         `json:"from_height" nullable:"true" doc:"Lowest height that is covered; null while nothing was searched"`
-	Gaps       []indexer.Range `json:"gaps" doc:"Heights within the covered range that were not searched"`
+	Gaps       []indexer.Range `json:"gaps" doc:"Heights within the covered range that were not searched" nullable:"false"`
 	Method     string          `json:"method,omitempty" doc:"How it was searched"`
 }
 
@@ -86,7 +86,10 @@ func stateOf(b indexer.AccountBalance) state {
 	if s.Height != nil || b.State.Head > 0 {
 		s.Head = &b.State.Head
 	}
-	if b.State.History.Status != indexer.HistoryNone && b.State.History.Status != "" {
+	switch b.State.History.Status {
+	case indexer.HistoryNone, "":
+		s.History.Status = string(indexer.HistoryNone)
+	case indexer.HistoryPartial, indexer.HistoryComplete:
 		s.History.FromHeight = &b.State.History.FromHeight
 	}
 	if b.State.Error != "" {
@@ -97,10 +100,10 @@ func stateOf(b indexer.AccountBalance) state {
 
 // holding is the confirmed balance of one asset.
 type holding struct {
-	figure
-	currency
-	Immature     *figure `json:"immature,omitempty" doc:"The part of value that cannot be spent yet"`
-	Unattributed *figure `json:"unattributed,omitempty" doc:"The part of value that no known transfer explains"`
+	Figure
+	Currency
+	Immature     *Figure `json:"immature,omitempty" doc:"The part of value that cannot be spent yet"`
+	Unattributed *Figure `json:"unattributed,omitempty" doc:"The part of value that no known transfer explains"`
 	AsOf         *block  `json:"as_of" doc:"The block this amount is true as of"`
 	Proof        string  `json:"proof" doc:"Why it is believed, strongest first: proven, derived, confirmed, asserted" example:"proven"`
 	Provisional  bool    `json:"provisional,omitempty" doc:"Read at a block the ledger has not reached yet"`
@@ -108,7 +111,7 @@ type holding struct {
 
 func holdingOf(b indexer.Balance, evm bool) holding {
 	h := holding{
-		figure: figureOf(b.Asset, b.Amount), currency: currencyOf(b.Asset),
+		Figure: figureOf(b.Asset, b.Amount), Currency: currencyOf(b.Asset),
 		AsOf: blockOf(b.AsOf, evm), Proof: string(b.Proof), Provisional: b.Provisional,
 	}
 	if !b.Immature.IsZero() {
@@ -125,23 +128,23 @@ func holdingOf(b indexer.Balance, evm bool) holding {
 // pending is what unconfirmed transactions will do to one asset: value is what
 // comes in less what goes out.
 type pending struct {
-	figure
-	currency
-	Incoming figure `json:"incoming"`
-	Outgoing figure `json:"outgoing"`
+	Figure
+	Currency
+	Incoming Figure `json:"incoming"`
+	Outgoing Figure `json:"outgoing"`
 }
 
 func pendingOf(p indexer.Pending) pending {
 	return pending{
-		figure: figureOf(p.Asset, p.In.Sub(p.Out)), currency: currencyOf(p.Asset),
+		Figure: figureOf(p.Asset, p.In.Sub(p.Out)), Currency: currencyOf(p.Asset),
 		Incoming: figureOf(p.Asset, p.In), Outgoing: figureOf(p.Asset, p.Out),
 	}
 }
 
 // balanceMembers are the members of a balance that have fixed names.
 type balanceMembers struct {
-	Balance []holding `json:"balance" doc:"Confirmed; empty while last_sync is null, which does not mean zero"`
-	Pending []pending `json:"pending" doc:"Unconfirmed"`
+	Balance []holding `json:"balance" doc:"Confirmed; empty while last_sync is null, which does not mean zero" nullable:"false"`
+	Pending []pending `json:"pending" doc:"Unconfirmed" nullable:"false"`
 	AsOf    *block    `json:"as_of" doc:"The tip the answer was read at"`
 	State   state     `json:"state"`
 }

@@ -51,7 +51,7 @@ type (
 
 // hintOrNot is a hint, or what Blockmate answers for an unknown provider.
 type hintOrNot struct {
-	hint
+	Hint
 	missing bool
 }
 
@@ -60,7 +60,7 @@ func (h hintOrNot) MarshalJSON() ([]byte, error) {
 	if h.missing {
 		return []byte(`{"status":"not_found"}`), nil
 	}
-	raw, err := json.Marshal(h.hint)
+	raw, err := json.Marshal(h.Hint)
 	if err != nil {
 		return nil, fmt.Errorf("encode hint: %w", err)
 	}
@@ -99,7 +99,7 @@ func (s *surface) connectHint(ctx context.Context, in *ProviderPath) (*hintOutpu
 	if !known {
 		return &hintOutput{Status: http.StatusNotFound, Body: hintOrNot{missing: true}}, nil
 	}
-	return &hintOutput{Status: http.StatusOK, Body: hintOrNot{hint: p.hint()}}, nil
+	return &hintOutput{Status: http.StatusOK, Body: hintOrNot{Hint: p.hint()}}, nil
 }
 
 func (s *surface) connect(ctx context.Context, in *connectInput) (*connectOutput, error) {

@@ -20,7 +20,7 @@ type Page struct {
 	Until    string   `query:"until" maxLength:"40" doc:"Last day, included whole, or time (RFC 3339), not included. Now if left out" example:"2020-02-01"`
 	Limit    int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Transactions on a page"`
 	Cursor   string   `query:"cursor" maxLength:"200" doc:"page_cursor of the page before"`
-	Status   []string `query:"status" maxItems:"5" doc:"Only these, separated by commas: pending, confirmed, orphaned, replaced, dropped"`
+	Status   []string `query:"status" maxItems:"5" nullable:"false" doc:"Only these, separated by commas: pending, confirmed, orphaned, replaced, dropped"`
 	Currency string   `query:"currency" maxLength:"10" pattern:"^[A-Za-z]*$" doc:"Accepted for compatibility; there are no prices yet, so nothing is converted" example:"USD"`
 }
 
@@ -91,7 +91,7 @@ type (
 	accountTransactionsOutput struct {
 		Body struct {
 			PageCursor   string        `json:"page_cursor,omitempty" doc:"cursor of the next page; absent on the last"`
-			Transactions []transaction `json:"transactions"`
+			Transactions []transaction `json:"transactions" nullable:"false"`
 			State        state         `json:"state"`
 		}
 	}

@@ -61,8 +61,8 @@ func (p Provider) url() string { return accountURL(p.Chain) }
 
 func accountURL(chain string) string { return "onchain/" + chain }
 
-// hint says what connecting an account takes.
-type hint struct {
+// Hint says what connecting an account takes.
+type Hint struct {
 	Description string            `json:"description" example:"Bitcoin (BTC)"`
 	URL         string            `json:"url" example:"https://bitcoin.org"`
 	Intro       string            `json:"intro"`
@@ -77,17 +77,17 @@ type listedHint struct {
 	AccountURL  string `json:"account_url" example:"onchain/btc"`
 	Info        string `json:"info"`
 	Icon        string `json:"icon" doc:"Always empty: icons are the app's"`
-	hint
+	Hint
 }
 
-func (p Provider) hint() hint {
+func (p Provider) hint() Hint {
 	intro := "Use your address to connect your account."
 	wallet := "Address"
 	if p.Family == chains.FamilyBitcoin {
 		intro = "Use your address, extended public key or output descriptor to connect your account."
 		wallet = "Address, extended public key or descriptor"
 	}
-	return hint{
+	return Hint{
 		Description: p.Title,
 		URL:         p.Site,
 		Intro:       intro,

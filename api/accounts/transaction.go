@@ -10,8 +10,8 @@ import (
 // movement is Blockmate's Movement: one input or output of a transaction.
 type movement struct {
 	Address string `json:"address" doc:"Empty where a script has none"`
-	figure
-	currency
+	Figure
+	Currency
 	Owned bool `json:"owned" doc:"The address is the account's"`
 	Fee   bool `json:"fee" doc:"What was paid to the network"`
 }
@@ -26,12 +26,12 @@ type transaction struct {
 	Status        string     `json:"status" enum:"pending,confirmed,orphaned,replaced,dropped"`
 	Confirmations uint64     `json:"confirmations" doc:"0 while it stands in no canonical block"`
 	Block         *block     `json:"block"`
-	Amount        []amount   `json:"amount" doc:"Change of the account by asset, without the fee; negative is out"`
-	Total         []amount   `json:"total" doc:"Change of the account by asset, with the fee; negative is out"`
-	Fee           []amount   `json:"fee" doc:"What the account paid to the network; empty where that is not known apart"`
+	Amount        []amount   `json:"amount" doc:"Change of the account by asset, without the fee; negative is out" nullable:"false"`
+	Total         []amount   `json:"total" doc:"Change of the account by asset, with the fee; negative is out" nullable:"false"`
+	Fee           []amount   `json:"fee" doc:"What the account paid to the network; empty where that is not known apart" nullable:"false"`
 	CreatedAt     *stamp     `json:"created_at" nullable:"true" doc:"Time of the block, else when it was first seen"`
-	Inputs        []movement `json:"inputs" doc:"As far as the ledger holds them"`
-	Outputs       []movement `json:"outputs" doc:"As far as the ledger holds them"`
+	Inputs        []movement `json:"inputs" doc:"As far as the ledger holds them" nullable:"false"`
+	Outputs       []movement `json:"outputs" doc:"As far as the ledger holds them" nullable:"false"`
 }
 
 func transactionOf(t indexer.Transaction, evm bool) transaction {
@@ -63,7 +63,7 @@ func transactionOf(t indexer.Transaction, evm bool) transaction {
 // the ledger knows it: on EVM chains always, on the bitcoin family never.
 func (t *transaction) move(leg indexer.Leg) {
 	own := movement{
-		Address: leg.Address, figure: figureOf(leg.Asset, leg.Amount), currency: currencyOf(leg.Asset),
+		Address: leg.Address, Figure: figureOf(leg.Asset, leg.Amount), Currency: currencyOf(leg.Asset),
 		Owned: true, Fee: leg.Source == chains.SourceFee,
 	}
 	peer := own

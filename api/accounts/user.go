@@ -39,7 +39,9 @@ type (
 		Body userBody
 	}
 	userOutput  struct{ Body user }
-	usersOutput struct{ Body []user }
+	usersOutput struct {
+		Body []user `nullable:"false"`
+	}
 	tokenOutput struct {
 		Body struct {
 			Token string `json:"token" doc:"JWT for the header Authorization: Bearer, good for 15 minutes"`
