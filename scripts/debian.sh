@@ -9,7 +9,9 @@
 . "$(dirname "$0")/lib.sh"
 
 suite=$1 package=$2 dir=$3
-have apt-get && have dpkg-deb || die "$package has to come from Debian's packages, and this is no Debian machine (no apt-get)"
+if ! have apt-get || ! have dpkg-deb; then
+  die "$package has to come from Debian's packages, and this is no Debian machine (no apt-get)"
+fi
 
 work=$dir/.apt
 mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$dir/root"

@@ -1,3 +1,5 @@
+# shellcheck shell=bash disable=SC2034 # the scripts that source this use its variables
+#
 # What the scripts share. Sourced, never run.
 #
 # Everything that is built or fetched is kept outside the clone, in a folder per
