@@ -29,6 +29,7 @@ func eachBitcoin(t *testing.T, test func(t *testing.T, b *Bitcoin, w *Wallet)) {
 func TestWalletPays(t *testing.T) {
 	t.Parallel()
 	eachBitcoin(t, func(t *testing.T, b *Bitcoin, w *Wallet) {
+		t.Helper()
 		ctx := t.Context()
 		_, err := b.Generate(ctx, 110)
 		require.NoError(t, err)
@@ -54,6 +55,7 @@ func TestWalletPays(t *testing.T) {
 func TestBranches(t *testing.T) {
 	t.Parallel()
 	eachBitcoin(t, func(t *testing.T, b *Bitcoin, w *Wallet) {
+		t.Helper()
 		ctx := t.Context()
 		_, err := b.Generate(ctx, 110)
 		require.NoError(t, err)

@@ -27,6 +27,7 @@ func eachEthereum(t *testing.T, test func(t *testing.T, e *Ethereum)) {
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	eachEthereum(t, func(t *testing.T, e *Ethereum) {
+		t.Helper()
 		ctx := t.Context()
 		token, err := e.DeployToken(ctx, Token{Symbol: "DEMO", Decimals: 6, Supply: big.NewInt(1e12)})
 		require.NoError(t, err)
@@ -58,6 +59,7 @@ func TestTokens(t *testing.T) {
 func TestPayouts(t *testing.T) {
 	t.Parallel()
 	eachEthereum(t, func(t *testing.T, e *Ethereum) {
+		t.Helper()
 		ctx := t.Context()
 		payout, err := e.DeployPayout(ctx)
 		require.NoError(t, err)

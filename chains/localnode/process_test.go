@@ -88,7 +88,7 @@ func TestAwaitSaysWhyAProgramEnded(t *testing.T) {
 func TestEndLeftover(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), "LOCALNODE_PROGRAM="+dir)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestStartAfterKilledParent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 3 {
-		cmd := exec.Command(os.Args[0])
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), "LOCALNODE_PROGRAM="+dir)
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)

@@ -34,7 +34,7 @@ func openCluster(ctx context.Context, base, bin string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	major, err := majorVersion(bin, user)
+	major, err := majorVersion(ctx, bin, user)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL in %s: %w", bin, err)
 	}
@@ -166,7 +166,7 @@ func (c *cluster) clear(ctx context.Context) error {
 // holders are the PostgreSQL processes on a cluster: the postmaster and every
 // backend have it as their working folder, zombies have none.
 func holders(dir string) []int {
-	real, err := filepath.EvalSymlinks(dir)
+	folder, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil
 	}
@@ -177,7 +177,7 @@ func holders(dir string) []int {
 	return slices.Collect(func(yield func(int) bool) {
 		for _, p := range processes {
 			cwd, err := os.Readlink(p + "/cwd")
-			if err != nil || cwd != real {
+			if err != nil || cwd != folder {
 				continue
 			}
 			// A shell somebody has open in there is none of ours.

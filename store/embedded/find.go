@@ -22,18 +22,19 @@ var ErrNoPostgres = errors.New("no PostgreSQL server found: install the package 
 // env is os.Getenv. It returns ErrNoPostgres when there is none, and another
 // error when TALLYD_PG_BIN is set and unusable.
 func FindPostgres(env func(string) string) (string, error) {
+	ctx := context.Background() // the limit is in asking a program for its version
 	user, err := serverUser()
 	if err != nil {
 		return "", err
 	}
 	if bin := env("TALLYD_PG_BIN"); bin != "" {
-		if _, err := majorVersion(bin, user); err != nil {
+		if _, err := majorVersion(ctx, bin, user); err != nil {
 			return "", fmt.Errorf("TALLYD_PG_BIN=%s: %w", bin, err)
 		}
 		return bin, nil
 	}
 	for _, bin := range candidates(env("PATH")) {
-		if _, err := majorVersion(bin, user); err == nil {
+		if _, err := majorVersion(ctx, bin, user); err == nil {
 			return bin, nil
 		}
 	}
@@ -75,8 +76,8 @@ func digits(path string) int {
 }
 
 // majorVersion asks the programs in bin, as the user the server will run as.
-func majorVersion(bin string, user *syscall.Credential) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func majorVersion(ctx context.Context, bin string, user *syscall.Credential) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for _, name := range []string{"initdb", "postgres"} {
 		if info, err := os.Stat(filepath.Join(bin, name)); err != nil || info.IsDir() {

@@ -60,7 +60,7 @@ func program(mode string, args []string) error {
 // runProgram starts program and returns it with the URL it printed.
 func runProgram(t *testing.T, mode string, args ...string) (*exec.Cmd, string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "EMBEDDED_PROGRAM="+mode)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
@@ -95,14 +95,12 @@ func start(t *testing.T, dir string) *Postgres {
 	return p
 }
 
-const addRow = "CREATE TABLE IF NOT EXISTS rows (n int); INSERT INTO rows VALUES (1)"
-
-func exec1(t *testing.T, url, sql string) {
+func addRow(t *testing.T, url string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
-	_, err = conn.Exec(t.Context(), sql)
+	_, err = conn.Exec(t.Context(), "CREATE TABLE IF NOT EXISTS rows (n int); INSERT INTO rows VALUES (1)")
 	require.NoError(t, err)
 }
 
@@ -112,7 +110,7 @@ func TestStartKeepsData(t *testing.T) {
 	first := start(t, dir)
 	require.NoError(t, first.CreateDatabase(t.Context(), "tallyd"))
 	require.NoError(t, first.CreateDatabase(t.Context(), "tallyd"))
-	exec1(t, first.URL("tallyd"), addRow)
+	addRow(t, first.URL("tallyd"))
 
 	_, err := Start(t.Context(), Options{Dir: dir, Bin: TestPostgres(t), Log: zerolog.Nop()})
 	require.ErrorIs(t, err, ErrLocked)
@@ -138,7 +136,7 @@ func TestStartAfterKill(t *testing.T) {
 	dir, bin := dataFolder(t), TestPostgres(t)
 	for round := 1; round <= 5; round++ {
 		cmd, url := runProgram(t, "run", dir, bin)
-		exec1(t, url, addRow)
+		addRow(t, url)
 		require.Equal(t, round, queryInt(t, url, "SELECT count(*) FROM rows"))
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
@@ -154,7 +152,7 @@ func TestInterruptStopsCleanly(t *testing.T) {
 	t.Parallel()
 	dir := dataFolder(t)
 	cmd, url := runProgram(t, "run", dir, TestPostgres(t))
-	exec1(t, url, addRow)
+	addRow(t, url)
 	require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
 	require.NoError(t, cmd.Wait())
 	log, err := os.ReadFile(filepath.Join(dir, "pg.log"))
@@ -186,11 +184,11 @@ func TestStartEndsLeftovers(t *testing.T) {
 	t.Parallel()
 	dir := dataFolder(t)
 	first := start(t, dir)
-	exec1(t, first.URL("postgres"), addRow)
+	addRow(t, first.URL("postgres"))
 	require.NoError(t, first.Stop(t.Context()))
 
 	c := first.cluster
-	orphan := exec.Command(filepath.Join(c.bin, "postgres"), c.arguments(first.port)...)
+	orphan := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(c.bin, "postgres"), c.arguments(first.port)...)
 	orphan.Dir, orphan.Env = "/", environment()
 	orphan.SysProcAttr = &syscall.SysProcAttr{Credential: c.user, Setsid: true}
 	require.NoError(t, orphan.Start())
@@ -269,7 +267,7 @@ func TestOutsideCluster(t *testing.T) {
 	require.DirExists(t, dir)
 
 	// A copy of the data folder does not get at the original's cluster.
-	require.NoError(t, exec.Command("cp", "-a", base, other).Run())
+	require.NoError(t, exec.CommandContext(t.Context(), "cp", "-a", base, other).Run())
 	_, err = place(t.Context(), other, user, outside)
 	require.ErrorContains(t, err, "needs a cluster of its own")
 
@@ -322,7 +320,7 @@ func TestTestServerEndsWithItsUsers(t *testing.T) {
 		}
 		return kept.Close() == nil
 	}, 20*time.Second, 10*time.Millisecond)
-	gone, err := localnode.Until(t.Context(), 10*time.Second, func() bool { return !listens(other) })
+	gone, err := localnode.Until(t.Context(), 10*time.Second, func() bool { return !listens(t.Context(), other) })
 	require.NoError(t, err)
 	require.True(t, gone)
 }
@@ -330,18 +328,19 @@ func TestTestServerEndsWithItsUsers(t *testing.T) {
 // openFolder is a temporary folder that other users may enter.
 func openFolder(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join("/tmp", fmt.Sprintf("tallyd-open-%d", os.Getpid())) //nolint:usetesting // t.TempDir is closed to other users
+	dir := filepath.Join("/tmp", fmt.Sprintf("tallyd-open-%d", os.Getpid()))
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
 }
 
-func listens(url string) bool {
+func listens(ctx context.Context, url string) bool {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return false
 	}
-	conn, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", config.Host, config.Port), time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", config.Host, config.Port))
 	if err != nil {
 		return false
 	}
