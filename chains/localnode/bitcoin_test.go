@@ -142,9 +142,7 @@ func TestBitcoinRestart(t *testing.T) {
 		t.Helper()
 		w, err := NewWallet("miner", &chaincfg.SimNetParams)
 		require.NoError(t, err)
-		b, err := StartBtcd(t.Context(), BitcoinOptions{
-			Bin: testProgram(t, "TALLYD_BTCD", "btcd"), Dir: t.TempDir(), Params: &chaincfg.SimNetParams, MiningAddress: w.Address(P2WPKH),
-		})
+		b, err := startSimnet(t.Context(), testProgram(t, "TALLYD_BTCD", "btcd"), t.TempDir())
 		require.NoError(t, err)
 		endWithTest(t, b.node)
 		return b, w

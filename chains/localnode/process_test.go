@@ -13,30 +13,72 @@ import (
 	"testing"
 	"time"
 
+	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
-// TestMain also is the program the tests below kill: it starts a child, prints
-// its id and waits.
+// TestMain also is the program the tests below kill: it starts a child in a
+// folder, prints that it has and waits.
 func TestMain(m *testing.M) {
-	if dir := os.Getenv("LOCALNODE_PROGRAM"); dir != "" {
-		p, err := StartProcess(sleeper(dir, "trap '' INT; "))
-		if err != nil {
+	if child := os.Getenv("LOCALNODE_PROGRAM"); child != "" {
+		if err := program(context.Background(), child, os.Args[1:]); err != nil {
 			fmt.Println("error:", err)
 			os.Exit(1)
 		}
-		fmt.Println(p.Pid())
-		<-p.Done()
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }
 
+func program(ctx context.Context, child string, args []string) error {
+	if child == "btcd" {
+		b, err := startSimnet(ctx, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		if _, err := b.Generate(ctx, 5); err != nil {
+			return err
+		}
+		fmt.Println(b.process.Pid())
+		<-b.Done()
+		return nil
+	}
+	p, err := StartProcess(sleeper(args[0], "trap '' INT; "))
+	if err != nil {
+		return err
+	}
+	// Not before it ignores the signal that is to be ignored.
+	if err := p.Await(ctx, func(context.Context) bool { return p.LogTail() == "ready" }); err != nil {
+		return err
+	}
+	fmt.Println(p.Pid())
+	<-p.Done()
+	return nil
+}
+
+// killProgram runs program until it says which child it has, kills it with
+// SIGKILL and returns the child.
+func killProgram(t *testing.T, child string, args ...string) int {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "LOCALNODE_PROGRAM="+child)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	require.NoError(t, err, line)
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	return pid
+}
+
 // sleeper is a program that runs for a minute unless it is ended.
 func sleeper(dir, before string) Command {
 	return Command{
-		Path: "/bin/sh", Args: []string{"-c", before + "while :; do sleep 0.05; done"}, Env: []string{"PATH=/usr/bin:/bin"},
+		Path: "/bin/sh", Args: []string{"-c", before + "echo ready; while :; do sleep 0.05; done"}, Env: []string{"PATH=/usr/bin:/bin"},
 		Log: filepath.Join(dir, "log"), PidFile: filepath.Join(dir, "pid"),
 	}
 }
@@ -58,8 +100,9 @@ func TestProcessIsKilledAfterGrace(t *testing.T) {
 	t.Parallel()
 	p, err := StartProcess(sleeper(t.TempDir(), "trap '' INT; "))
 	require.NoError(t, err)
+	require.NoError(t, p.Await(t.Context(), func(context.Context) bool { return p.LogTail() == "ready" }))
 	require.NoError(t, p.Stop(t.Context(), syscall.SIGINT, 50*time.Millisecond))
-	<-p.Done()
+	require.ErrorContains(t, p.Err(), "killed")
 
 	p, err = StartProcess(sleeper(t.TempDir(), "trap '' INT; "))
 	require.NoError(t, err)
@@ -88,19 +131,7 @@ func TestAwaitSaysWhyAProgramEnded(t *testing.T) {
 func TestEndLeftover(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), "LOCALNODE_PROGRAM="+dir)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	require.NoError(t, err)
-	pidFile := filepath.Join(dir, "pid")
-	require.NoError(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-
+	pid, pidFile := killProgram(t, "sleeper", dir), filepath.Join(dir, "pid")
 	_, alive := identify(pid)
 	require.True(t, alive)
 	record, err := os.ReadFile(pidFile)
@@ -123,21 +154,26 @@ func TestEndLeftover(t *testing.T) {
 	require.NoError(t, stranger.Stop(t.Context(), syscall.SIGKILL, time.Second))
 }
 
-// A node's parent is killed; the next start on the same folder takes over, again
-// and again.
+// The parent of a node is killed; the next start on the same folder, at once,
+// takes its chain over, again and again.
 func TestStartAfterKilledParent(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	for range 3 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), "LOCALNODE_PROGRAM="+dir)
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		_, err = bufio.NewReader(out).ReadString('\n')
-		require.NoError(t, err)
-		require.NoError(t, cmd.Process.Kill())
-		_ = cmd.Wait()
-		require.NoError(t, EndLeftover(t.Context(), filepath.Join(dir, "pid"), syscall.SIGTERM, 10*time.Second))
+	bin, dir := testProgram(t, "TALLYD_BTCD", "btcd"), t.TempDir()
+	for range 5 {
+		killProgram(t, "btcd", bin, dir)
 	}
+	b, err := startSimnet(t.Context(), bin, dir)
+	require.NoError(t, err)
+	endWithTest(t, b.node)
+	height, err := b.Height(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 25, height)
+}
+
+func startSimnet(ctx context.Context, bin, dir string) (*Bitcoin, error) {
+	w, err := NewWallet("miner", &chaincfg.SimNetParams)
+	if err != nil {
+		return nil, err
+	}
+	return StartBtcd(ctx, BitcoinOptions{Bin: bin, Dir: dir, Params: &chaincfg.SimNetParams, MiningAddress: w.Address(P2WPKH)})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -61,8 +62,9 @@ func (e *Ethereum) Send(ctx context.Context, tx Transaction) (string, error) {
 	return hash, e.Call(ctx, "eth_sendTransaction", &hash, call)
 }
 
-// Transact sends a transaction and waits until it is mined. One that failed has
-// the status 0x0 and is no error.
+// Transact sends a transaction and waits until it is mined, and the node's latest
+// block is that one or a later. One that failed has the status 0x0 and is no
+// error.
 func (e *Ethereum) Transact(ctx context.Context, tx Transaction) (Receipt, error) {
 	hash, err := e.Send(ctx, tx)
 	if err != nil {
@@ -77,7 +79,8 @@ func (e *Ethereum) Transact(ctx context.Context, tx Transaction) (Receipt, error
 		if _, refused := errors.AsType[*RPCError](err); err != nil && !refused {
 			return Receipt{}, err
 		}
-		if receipt != nil {
+		// geth shows a receipt before it has moved its head to the block.
+		if receipt != nil && e.reached(ctx, receipt.BlockNumber) {
 			return *receipt, nil
 		}
 		select {
@@ -86,6 +89,15 @@ func (e *Ethereum) Transact(ctx context.Context, tx Transaction) (Receipt, error
 		case <-ticker.C:
 		}
 	}
+}
+
+func (e *Ethereum) reached(ctx context.Context, number string) bool {
+	head, err := e.Height(ctx)
+	if err != nil {
+		return false
+	}
+	want, err := strconv.ParseUint(strings.TrimPrefix(number, "0x"), 16, 64)
+	return err == nil && head >= want
 }
 
 // Token says what DeployToken makes.
