@@ -97,7 +97,7 @@ func (s *Source) asset(p pair) chains.AssetID {
 	if p.native() {
 		return s.chain.Native.ID
 	}
-	return chains.TokenID(s.chain.ID, p.contract.Hex())
+	return s.rules.token(p.contract)
 }
 
 // confirm asks other nodes for what the first only asserted, until two say the

@@ -36,7 +36,7 @@ func (m *matching) log(i uint32, k int, l *eventLog, inRoots bool) {
 	if !m.watch.HasScript(move.from[:]) && !m.watch.HasScript(move.to[:]) {
 		return
 	}
-	asset := chains.TokenID(m.rules.chainID, l.address.Hex())
+	asset := m.rules.token(l.address)
 	m.touch(move.from, asset)
 	m.touch(move.to, asset)
 	if inRoots {

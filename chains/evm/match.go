@@ -150,6 +150,11 @@ func (m *matching) add(t chains.Transfer, l leg, asset chains.AssetID) {
 	m.found.Transfers = append(m.found.Transfers, t)
 }
 
+// token returns the id of the token at a contract.
+func (r *rules) token(contract common.Address) chains.AssetID {
+	return chains.AssetID(r.chainID + "/erc20:" + hexBytes(contract[:]))
+}
+
 // touchNative notes that the native balance of an address may have changed.
 func (m *matching) touchNative(a common.Address) { m.touch(a, m.rules.native) }
 
