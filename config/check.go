@@ -30,20 +30,20 @@ func (c Config) check(p problems) {
 	oneOf(p, "log.format", c.Log.Format, "auto", "json", "console")
 
 	checkURL(p, "database.url", c.Database.URL, "postgres", "postgresql")
-	checkURL(p, "database.listener_url", c.Database.ListenerURL, "postgres", "postgresql")
 	oneOf(p, "database.pooler", c.Database.Pooler, "session", "transaction")
 	notNegative(p, "database.max_conns", c.Database.MaxConns)
 	checkURL(p, "redis.url", c.Redis.URL, "redis", "rediss")
 
-	if key := c.API.MasterKey.Reveal(); key != "" && len(key) < 16 {
-		p.add("api.master_key", "must have at least 16 characters")
-	}
-	if c.API.JWT.Seed.Reveal() != "" {
-		if _, err := c.API.JWT.SigningKey(); err != nil {
-			p.add("api.jwt.seed", "%s", err)
+	for key, secret := range map[string]Secret{"api.master_key": c.API.MasterKey, "api.key_pepper": c.API.KeyPepper} {
+		if text := secret.Reveal(); text != "" && len(text) < 16 {
+			p.add(key, "must have at least 16 characters")
 		}
 	}
-	notNegative(p, "api.jwt.ttl", c.API.JWT.TTL)
+	if c.API.JWTSeed.Reveal() != "" {
+		if _, err := c.API.SigningKey(); err != nil {
+			p.add("api.jwt_seed", "%s", err)
+		}
+	}
 	notNegative(p, "api.body_limit", c.API.BodyLimit)
 	checkURL(p, "api.public_url", NewURL(c.API.PublicURL), "http", "https")
 

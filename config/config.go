@@ -19,7 +19,6 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
-	"time"
 )
 
 // Config is everything an operator can set.
@@ -54,9 +53,6 @@ type Database struct {
 	Pooler string `yaml:"pooler"`
 	// MaxConns is the number of connections one daemon opens. Default 20.
 	MaxConns int `yaml:"max_conns"`
-	// ListenerURL goes past a pooler in transaction mode, for LISTEN alone.
-	// Without it such a daemon polls. Default none.
-	ListenerURL URL `yaml:"listener_url"`
 }
 
 // Redis holds sync state and rate limits, never the truth.
@@ -71,28 +67,22 @@ type API struct {
 	// MasterKey is the operator's bearer key, of at least 16 characters. `tallyd
 	// serve` needs it.
 	MasterKey Secret `yaml:"master_key"`
-	JWT       JWT    `yaml:"jwt"`
-	// BodyLimit is the largest request body in bytes. Default 1048576.
+	// KeyPepper keys the hashes that API keys are stored as, of at least 16
+	// characters: with another one no key fits any more. `tallyd serve` needs it.
+	KeyPepper Secret `yaml:"key_pepper"`
+	// JWTSeed is the Ed25519 seed that signs user tokens, 32 bytes in base64.
+	// `tallyd serve` needs it; every daemon on one database needs the same.
+	JWTSeed Secret `yaml:"jwt_seed"`
+	// BodyLimit is the largest request body in bytes. Default 65536.
 	BodyLimit int64 `yaml:"body_limit"`
 	// PublicURL is the address clients know this API by, shown in its OpenAPI
 	// document. Default none: the address of the request.
 	PublicURL string `yaml:"public_url"`
 }
 
-// JWT is how user tokens are signed.
-type JWT struct {
-	// Issuer is the iss of every token. Default tallyd.
-	Issuer string `yaml:"issuer"`
-	// Seed is the Ed25519 seed that signs, 32 bytes in base64. `tallyd serve`
-	// needs it; every daemon on one database needs the same.
-	Seed Secret `yaml:"seed"`
-	// TTL is how long a token is good. Default 15m.
-	TTL time.Duration `yaml:"ttl"`
-}
-
-// SigningKey returns the key of Seed, or an error that does not show it.
-func (j JWT) SigningKey() (ed25519.PrivateKey, error) {
-	seed, err := base64.StdEncoding.DecodeString(j.Seed.Reveal())
+// SigningKey returns the key of JWTSeed, or an error that does not show it.
+func (a API) SigningKey() (ed25519.PrivateKey, error) {
+	seed, err := base64.StdEncoding.DecodeString(a.JWTSeed.Reveal())
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, errors.New("must be 32 bytes in base64")
 	}
@@ -106,9 +96,7 @@ func (c *Config) settle() {
 	c.Log.Format = cmp.Or(c.Log.Format, "auto")
 	c.Database.Pooler = cmp.Or(c.Database.Pooler, "session")
 	c.Database.MaxConns = cmp.Or(c.Database.MaxConns, 20)
-	c.API.JWT.Issuer = cmp.Or(c.API.JWT.Issuer, "tallyd")
-	c.API.JWT.TTL = cmp.Or(c.API.JWT.TTL, 15*time.Minute)
-	c.API.BodyLimit = cmp.Or(c.API.BodyLimit, 1<<20)
+	c.API.BodyLimit = cmp.Or(c.API.BodyLimit, 64<<10)
 	for slug, chain := range c.Chains {
 		chain.settle()
 		c.Chains[slug] = chain

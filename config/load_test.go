@@ -25,14 +25,14 @@ func seed() string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byt
 // secrets are the variables the sample takes in.
 func secrets() []string {
 	return []string{
-		"DATABASE_PASSWORD=secret", "MASTER_KEY=" + masterKey, "JWT_SEED=" + seed(), "BITCOIN_PASSWORD=" + password,
+		"DATABASE_PASSWORD=secret", "MASTER_KEY=" + masterKey, "JWT_SEED=" + seed(), "KEY_PEPPER=" + masterKey, "BITCOIN_PASSWORD=" + password,
 	}
 }
 
 // least is what the sample says that has no default.
 const least = `
 database: {url: "postgres://tallyd:secret@127.0.0.1:5432/tallyd"}
-api: {master_key: 0123456789abcdef, jwt: {seed: "${JWT_SEED}"}}
+api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${JWT_SEED}"}
 chains:
   btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}
@@ -42,14 +42,14 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tallyd.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(Sample()), 0o600))
-	shown, err := Load(path, secrets(), "database.url", "api.master_key", "api.jwt.seed", "chains")
+	shown, err := Load(path, secrets(), "database.url", "api.master_key", "api.key_pepper", "api.jwt_seed", "chains")
 	require.NoError(t, err)
 	want, err := parse([]byte(least), secrets(), nil)
 	require.NoError(t, err)
 	require.Equal(t, want, shown)
 
 	require.Equal(t, "127.0.0.1:8080", want.Listen)
-	require.Equal(t, 15*time.Minute, want.API.JWT.TTL)
+	require.EqualValues(t, 64<<10, want.API.BodyLimit)
 	btc, eth := want.Chains["btc"], want.Chains["eth"]
 	require.Equal(t, 2*time.Second, btc.PollInterval)
 	require.Equal(t, uint64(64), eth.Finality.Depth)
@@ -132,26 +132,26 @@ func TestProblems(t *testing.T) {
 		},
 		{
 			name: "Urls", document: `
-database: {url: "mysql://u:hunter2@h/d", listener_url: "postgres://%zz:hunter2@h"}
+database: {url: "mysql://u:hunter2@h/d"}
 redis: {url: "hunter2"}
 api: {public_url: "example.com"}
 chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "ftp://hunter2"}, {url: "http://u:hunter2@h"}, {url: "http://h", websocket: "http://hunter2"}, {}]}}`,
 			want: []string{
 				"api.public_url: must be a URL", "chains.btc.upstreams.0.url: must be a URL", "chains.btc.upstreams.1.url: must not hold credentials",
 				"chains.btc.upstreams.2.websocket: must be a URL", "chains.btc.upstreams.3.url: is required",
-				"database.listener_url: must be a URL", "database.url: must be a URL", "redis.url: must be a URL",
+				"database.url: must be a URL", "redis.url: must be a URL",
 			},
 		},
 		{
-			name: "Durations", document: "api: {jwt: {ttl: 15}}\nchains: {btc: {" + node + ", timeout: soon, poll_interval: -1s}}",
-			want: []string{"api.jwt.ttl: must be a duration", "chains.btc.poll_interval: must not be negative", "chains.btc.timeout: must be a duration"},
+			name: "Durations", document: "chains: {btc: {" + node + ", timeout: soon, poll_interval: -1s}}",
+			want: []string{"chains.btc.poll_interval: must not be negative", "chains.btc.timeout: must be a duration"},
 		},
 		{
 			name: "Secrets", document: `
-api: {master_key: "${GONE}", jwt: {seed: hunter2}}
+api: {master_key: "${GONE}", jwt_seed: hunter2}
 chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", user: u}, {url: "http://a", password: hunter2}]}}`,
 			want: []string{
-				"api.jwt.seed: must be 32 bytes", "api.master_key: the environment variable GONE is not set",
+				"api.jwt_seed: must be 32 bytes", "api.master_key: the environment variable GONE is not set",
 				"chains.btc.upstreams.0.password: is required", "chains.btc.upstreams.1.user: is required",
 			},
 		},
@@ -238,7 +238,7 @@ chains:
   base-sepolia: {family: evm, network: 84532, upstreams: [{url: "http://sepolia"}]}`)
 	cfg, err := parse(document, []string{
 		"TALLYD_LISTEN=127.0.0.1:2",
-		"TALLYD_API_JWT_TTL=1m",
+		"TALLYD_API_BODY_LIMIT=1000",
 		"TALLYD_API_MASTER_KEY=${literal}$master-key",
 		"TALLYD_CHAINS_BASE_SEPOLIA_TIMEOUT=9s",
 		"TALLYD_CHAINS_BASE_FINALITY_TAG=safe",
@@ -256,7 +256,7 @@ chains:
 	}, nil)
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:2", cfg.Listen)
-	require.Equal(t, time.Minute, cfg.API.JWT.TTL)
+	require.EqualValues(t, 1000, cfg.API.BodyLimit)
 	require.Equal(t, "${literal}$master-key", cfg.API.MasterKey.Reveal())
 	require.Equal(t, 9*time.Second, cfg.Chains["base-sepolia"].Timeout)
 	require.Equal(t, "safe", cfg.Chains["base"].Finality.Tag)
@@ -306,7 +306,7 @@ func TestSubstitution(t *testing.T) {
 
 func TestSigningKey(t *testing.T) {
 	t.Parallel()
-	key, err := JWT{Seed: NewSecret(seed())}.SigningKey()
+	key, err := API{JWTSeed: NewSecret(seed())}.SigningKey()
 	require.NoError(t, err)
 	require.Equal(t, bytes.Repeat([]byte{7}, 32), key.Seed())
 }
