@@ -39,12 +39,7 @@ func openCluster(ctx context.Context, base, bin string) (*cluster, error) {
 		return nil, fmt.Errorf("PostgreSQL in %s: %w", bin, err)
 	}
 	c := &cluster{base: base, bin: bin, user: user, major: major}
-	if user != nil {
-		if err := sweep(outside); err != nil {
-			return nil, err
-		}
-	}
-	if c.dir, err = place(ctx, base, user, outside); err != nil {
+	if c.dir, err = settle(ctx, base, user, outside); err != nil {
 		return nil, err
 	}
 	if err := c.check(); err != nil {

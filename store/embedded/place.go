@@ -17,6 +17,25 @@ import (
 // user. Only root ever writes here.
 const outside = "/var/lib/tallyd"
 
+// settle is sweep, then place. Root does both under a lock, as the sweep of one
+// data folder must not see the half-made place of another.
+func settle(ctx context.Context, base string, user *syscall.Credential, outside string) (string, error) {
+	// Where the folder cannot be made nothing is to be swept, and place says so
+	// if it needs it.
+	if user == nil || os.MkdirAll(outside, 0o711) != nil {
+		return place(ctx, base, user, outside)
+	}
+	lock, err := lockFile(filepath.Join(outside, "lock"), syscall.LOCK_EX)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := sweep(outside); err != nil {
+		return "", err
+	}
+	return place(ctx, base, user, outside)
+}
+
 // place returns the folder the cluster stands in: base/pg, or, when base is
 // closed to the server's user (root's home, a temporary folder of root), a
 // folder under outside with a link to it at base/pg.
