@@ -130,6 +130,8 @@ CREATE TABLE accounts (
     chain text NOT NULL REFERENCES cursors,
     kind text NOT NULL CHECK (kind IN ('address', 'descriptor')),
     wallet text NOT NULL,
+    -- SHA-256 of the wallet, which may be a descriptor too long to index.
+    wallet_digest bytea NOT NULL,
     name text NOT NULL,
     description text NOT NULL,
     version bigint NOT NULL DEFAULT 0,
@@ -137,8 +139,7 @@ CREATE TABLE accounts (
     synced_at timestamptz,
     deleted_at timestamptz
 );
--- The wallet may be a long descriptor; its digest keys the row.
-CREATE UNIQUE INDEX accounts_wallet ON accounts (user_id, chain, sha256(convert_to(wallet, 'UTF8'))) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX accounts_wallet ON accounts (user_id, chain, wallet_digest) WHERE deleted_at IS NULL;
 CREATE INDEX accounts_chain ON accounts (chain) WHERE deleted_at IS NULL;
 
 CREATE TABLE account_scripts (
@@ -236,6 +237,7 @@ CREATE TABLE snapshots (
     PRIMARY KEY (script_id, asset_id, height, hash)
 );
 CREATE INDEX snapshots_block ON snapshots (chain, hash);
+CREATE INDEX snapshots_opening ON snapshots (script_id, asset_id, height) WHERE opening;
 
 -- Balances that blocks changed since they were last read.
 CREATE TABLE stale (

@@ -2,14 +2,19 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"tallyd/indexer"
 	"tallyd/store/db"
 )
+
+// foreignKeyViolation is the code of Postgres for a row that refers to none.
+const foreignKeyViolation = "23503"
 
 // CreateTenant adds a tenant, or returns ErrExists.
 func (s *Store) CreateTenant(ctx context.Context, id, name string) error {
@@ -23,16 +28,19 @@ func (s *Store) CreateTenant(ctx context.Context, id, name string) error {
 	return nil
 }
 
-// CreateUser adds a user to a realm. The tenant must exist.
-func (s *Store) CreateUser(ctx context.Context, realm indexer.Realm, name string) (indexer.User, error) {
-	id := uuid.New()
-	created, err := s.queries().CreateUser(ctx, db.CreateUserParams{
-		ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment), Name: name,
+// CreateUser adds a user, or returns ErrNotFound if there is no such tenant.
+func (s *Store) CreateUser(ctx context.Context, user indexer.User) error {
+	_, err := s.queries().CreateUser(ctx, db.CreateUserParams{
+		ID: user.ID, Tenant: user.Realm.Tenant, Environment: string(user.Realm.Environment), Name: user.Name, CreatedAt: user.CreatedAt,
 	})
-	if err != nil {
-		return indexer.User{}, fmt.Errorf("create user: %w", err)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == foreignKeyViolation {
+		return fmt.Errorf("tenant %s: %w", user.Realm.Tenant, indexer.ErrNotFound)
 	}
-	return user(realm, id, name, created), nil
+	if err != nil {
+		return fmt.Errorf("create user: %w", err)
+	}
+	return nil
 }
 
 // Users returns the users of a realm, oldest first.

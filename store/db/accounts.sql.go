@@ -20,6 +20,7 @@ SELECT
     chain,
     kind,
     wallet,
+    wallet_digest,
     name,
     description,
     version,
@@ -51,6 +52,7 @@ func (q *Queries) Account(ctx context.Context, arg AccountParams) (Account, erro
 		&i.Chain,
 		&i.Kind,
 		&i.Wallet,
+		&i.WalletDigest,
 		&i.Name,
 		&i.Description,
 		&i.Version,
@@ -70,6 +72,7 @@ SELECT
     chain,
     kind,
     wallet,
+    wallet_digest,
     name,
     description,
     version,
@@ -81,16 +84,16 @@ WHERE tenant = $1
 AND environment = $2
 AND user_id = $3
 AND chain = $4
-AND sha256(convert_to(wallet, 'UTF8')) = sha256(convert_to($5::text, 'UTF8'))
+AND wallet_digest = $5
 AND deleted_at IS NULL
 `
 
 type AccountByWalletParams struct {
-	Tenant      string
-	Environment string
-	UserID      uuid.UUID
-	Chain       string
-	Wallet      string
+	Tenant       string
+	Environment  string
+	UserID       uuid.UUID
+	Chain        string
+	WalletDigest []byte
 }
 
 // AccountByWallet returns the account with which a user has a wallet connected.
@@ -100,7 +103,7 @@ func (q *Queries) AccountByWallet(ctx context.Context, arg AccountByWalletParams
 		arg.Environment,
 		arg.UserID,
 		arg.Chain,
-		arg.Wallet,
+		arg.WalletDigest,
 	)
 	var i Account
 	err := row.Scan(
@@ -111,6 +114,7 @@ func (q *Queries) AccountByWallet(ctx context.Context, arg AccountByWalletParams
 		&i.Chain,
 		&i.Kind,
 		&i.Wallet,
+		&i.WalletDigest,
 		&i.Name,
 		&i.Description,
 		&i.Version,
@@ -145,6 +149,7 @@ SELECT
     chain,
     kind,
     wallet,
+    wallet_digest,
     name,
     description,
     version,
@@ -183,6 +188,7 @@ func (q *Queries) Accounts(ctx context.Context, arg AccountsParams) ([]Account, 
 			&i.Chain,
 			&i.Kind,
 			&i.Wallet,
+			&i.WalletDigest,
 			&i.Name,
 			&i.Description,
 			&i.Version,
@@ -201,21 +207,22 @@ func (q *Queries) Accounts(ctx context.Context, arg AccountsParams) ([]Account, 
 }
 
 const createAccount = `-- name: CreateAccount :execrows
-INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, name, description)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (user_id, chain, sha256(convert_to(wallet, 'UTF8'))) WHERE deleted_at IS NULL DO NOTHING
+INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, wallet_digest, name, description)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (user_id, chain, wallet_digest) WHERE deleted_at IS NULL DO NOTHING
 `
 
 type CreateAccountParams struct {
-	ID          uuid.UUID
-	Tenant      string
-	Environment string
-	UserID      uuid.UUID
-	Chain       string
-	Kind        string
-	Wallet      string
-	Name        string
-	Description string
+	ID           uuid.UUID
+	Tenant       string
+	Environment  string
+	UserID       uuid.UUID
+	Chain        string
+	Kind         string
+	Wallet       string
+	WalletDigest []byte
+	Name         string
+	Description  string
 }
 
 // CreateAccount adds an account, or changes nothing if the user has the wallet
@@ -229,6 +236,7 @@ func (q *Queries) CreateAccount(ctx context.Context, arg CreateAccountParams) (i
 		arg.Chain,
 		arg.Kind,
 		arg.Wallet,
+		arg.WalletDigest,
 		arg.Name,
 		arg.Description,
 	)

@@ -13,19 +13,20 @@ import (
 )
 
 type Account struct {
-	ID          uuid.UUID
-	Tenant      string
-	Environment string
-	UserID      uuid.UUID
-	Chain       string
-	Kind        string
-	Wallet      string
-	Name        string
-	Description string
-	Version     int64
-	CreatedAt   time.Time
-	SyncedAt    *time.Time
-	DeletedAt   *time.Time
+	ID           uuid.UUID
+	Tenant       string
+	Environment  string
+	UserID       uuid.UUID
+	Chain        string
+	Kind         string
+	Wallet       string
+	WalletDigest []byte
+	Name         string
+	Description  string
+	Version      int64
+	CreatedAt    time.Time
+	SyncedAt     *time.Time
+	DeletedAt    *time.Time
 }
 
 type AccountScript struct {

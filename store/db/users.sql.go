@@ -32,10 +32,9 @@ func (q *Queries) CreateTenant(ctx context.Context, arg CreateTenantParams) (int
 	return result.RowsAffected(), nil
 }
 
-const createUser = `-- name: CreateUser :one
-INSERT INTO users (id, tenant, environment, name)
-VALUES ($1, $2, $3, $4)
-RETURNING created_at
+const createUser = `-- name: CreateUser :execrows
+INSERT INTO users (id, tenant, environment, name, created_at)
+VALUES ($1, $2, $3, $4, $5)
 `
 
 type CreateUserParams struct {
@@ -43,19 +42,22 @@ type CreateUserParams struct {
 	Tenant      string
 	Environment string
 	Name        string
+	CreatedAt   time.Time
 }
 
 // CreateUser adds a user to a realm.
-func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (time.Time, error) {
-	row := q.db.QueryRow(ctx, createUser,
+func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (int64, error) {
+	result, err := q.db.Exec(ctx, createUser,
 		arg.ID,
 		arg.Tenant,
 		arg.Environment,
 		arg.Name,
+		arg.CreatedAt,
 	)
-	var created_at time.Time
-	err := row.Scan(&created_at)
-	return created_at, err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const deleteAccountsOf = `-- name: DeleteAccountsOf :exec

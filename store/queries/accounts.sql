@@ -1,9 +1,9 @@
 -- name: CreateAccount :execrows
 -- CreateAccount adds an account, or changes nothing if the user has the wallet
 -- connected already.
-INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, name, description)
-VALUES (@id, @tenant, @environment, @user_id, @chain, @kind, @wallet, @name, @description)
-ON CONFLICT (user_id, chain, sha256(convert_to(wallet, 'UTF8'))) WHERE deleted_at IS NULL DO NOTHING;
+INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, wallet_digest, name, description)
+VALUES (@id, @tenant, @environment, @user_id, @chain, @kind, @wallet, @wallet_digest, @name, @description)
+ON CONFLICT (user_id, chain, wallet_digest) WHERE deleted_at IS NULL DO NOTHING;
 
 -- name: LinkScripts :exec
 -- LinkScripts gives scripts to an account. Those it has already stay.
@@ -35,6 +35,7 @@ SELECT
     chain,
     kind,
     wallet,
+    wallet_digest,
     name,
     description,
     version,
@@ -64,6 +65,7 @@ SELECT
     chain,
     kind,
     wallet,
+    wallet_digest,
     name,
     description,
     version,
@@ -75,7 +77,7 @@ WHERE tenant = @tenant
 AND environment = @environment
 AND user_id = @user_id
 AND chain = @chain
-AND sha256(convert_to(wallet, 'UTF8')) = sha256(convert_to(@wallet::text, 'UTF8'))
+AND wallet_digest = @wallet_digest
 AND deleted_at IS NULL;
 
 -- name: Accounts :many
@@ -88,6 +90,7 @@ SELECT
     chain,
     kind,
     wallet,
+    wallet_digest,
     name,
     description,
     version,

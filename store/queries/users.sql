@@ -1,8 +1,7 @@
--- name: CreateUser :one
+-- name: CreateUser :execrows
 -- CreateUser adds a user to a realm.
-INSERT INTO users (id, tenant, environment, name)
-VALUES (@id, @tenant, @environment, @name)
-RETURNING created_at;
+INSERT INTO users (id, tenant, environment, name, created_at)
+VALUES (@id, @tenant, @environment, @name, @created_at);
 
 -- name: Users :many
 -- Users returns the users of a realm, oldest first.
