@@ -139,8 +139,10 @@ func (n node) height(ctx context.Context, header Header, answer rpc.Response) (u
 	return *doc.Height, nil
 }
 
-// lie says that an answer of this node cannot be believed.
+// lie says that an answer of this node cannot be believed. The heights believed
+// so far are forgotten with it, since one of them may be what does not fit.
 func (n node) lie(what string, err error) error {
+	n.refs.clear()
 	return fmt.Errorf("%s of %s: %w: %w", what, n.Name(), chains.ErrUnverified, err)
 }
 

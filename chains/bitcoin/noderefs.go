@@ -10,8 +10,8 @@ import (
 // catch-up that asks for a reference first and for the block later.
 const refsKept = 16384
 
-// refCache remembers references that were verified. What a hash refers to never
-// changes, so nothing in it becomes stale.
+// refCache remembers references by hash. What a hash refers to never changes, so
+// that nothing in it becomes stale; but the height of each is a node's word.
 type refCache struct {
 	mu        sync.Mutex
 	young     map[chains.Hash]chains.BlockRef
@@ -40,4 +40,10 @@ func (c *refCache) put(ref chains.BlockRef) {
 		c.old, c.young = c.young, map[chains.Hash]chains.BlockRef{}
 	}
 	c.young[ref.Hash] = ref
+}
+
+func (c *refCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.young, c.old = map[chains.Hash]chains.BlockRef{}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -26,6 +27,7 @@ import (
 type Source struct {
 	chain    chains.Chain
 	params   Params
+	mainnet  bool // accept its addresses too
 	pool     *rpc.Pool
 	nodes    map[*rpc.Upstream]*upstream
 	refs     *refCache
@@ -37,6 +39,9 @@ type Source struct {
 	log      zerolog.Logger
 }
 
+// openTime bounds how long Open waits for nodes that do not answer.
+const openTime = 5 * time.Second
+
 // upstream is what the Source remembers of one node between requests.
 type upstream struct {
 	can  atomic.Pointer[abilities]
@@ -47,7 +52,9 @@ type upstream struct {
 // parameters, so that a node which cannot be reached, or serves another network,
 // is no error here: methods return errors until one answers that fits. Open asks
 // each node once for what it can do, within ctx.
-func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (*Source, error) {
+//
+// The answer is a *Source.
+func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (chains.Source, error) {
 	params, err := ParamsByName(spec.Network)
 	if err != nil {
 		return nil, err
@@ -55,6 +62,7 @@ func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (*Source, e
 	s := &Source{
 		chain:   chainOf(spec, params),
 		params:  params,
+		mainnet: spec.MainnetAddresses,
 		nodes:   map[*rpc.Upstream]*upstream{},
 		refs:    newRefCache(refsKept),
 		walkers: newWalkers(params),
@@ -73,9 +81,10 @@ func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (*Source, e
 			s.watching.Go(func() { s.subscribe(watch, u) })
 		}
 	}
-	if _, err := s.pool.Pick(ctx); err != nil {
-		log.Warn().Err(err).Msg("no node answered when the chain was opened")
-	}
+	s.watching.Go(func() { s.pool.Tend(watch) })
+	check, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	s.pool.Check(check)
 	return s, nil
 }
 

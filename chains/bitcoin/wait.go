@@ -30,6 +30,7 @@ const (
 // second.
 func (s *Source) WaitHead(ctx context.Context, known chains.Hash) error {
 	for {
+		began := time.Now()
 		next, live := s.news.next()
 		head, err := ask(ctx, s, func(ctx context.Context, n node) (chains.Hash, error) {
 			if n.can.longPoll && !live {
@@ -43,7 +44,9 @@ func (s *Source) WaitHead(ctx context.Context, known chains.Hash) error {
 		if head != known {
 			return nil
 		}
-		if err := pauseFor(ctx, headTick, next); err != nil {
+		// A long poll has waited itself; one that returns at once does not make
+		// this loop a busy one.
+		if err := pauseFor(ctx, headTick-time.Since(began), next); err != nil {
 			return err
 		}
 	}
