@@ -126,8 +126,8 @@ func TestTransactions(t *testing.T) {
 	require.Equal(t, http.StatusOK, first.StatusCode, "%s", first.raw)
 	require.Equal(t, indexer.TransactionFilter{
 		Accounts: []uuid.UUID{id}, Limit: 1,
-		Since:    ptr(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)),
-		Until:    ptr(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)),
+		Since:    new(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)),
+		Until:    new(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)),
 		Statuses: []indexer.TransferStatus{indexer.StatusConfirmed, indexer.StatusPending},
 	}, d.ledger.filter)
 	require.Equal(t, account, first.json(t, "accounts", 0, "id"))
@@ -299,5 +299,3 @@ func TestNothingIsOpen(t *testing.T) {
 		requireProblem(t, d.call(method, path, ""), want, "missing_key")
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -99,7 +99,7 @@ func (r *Router) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
 	for _, c := range all {
 		out.Body.Chains[c.Chain] = c.State
 		if c.State == indexer.StateStarting {
-			not.Field(c.Chain, "starting: no answer from a node yet")
+			not = not.Field(c.Chain, "starting: no answer from a node yet")
 		}
 	}
 	if len(not.Errors) > 0 {

@@ -93,7 +93,7 @@ func New(cfg Config) (*Router, error) {
 }
 
 // Operations returns where surfaces mount their operations.
-func (r *Router) Operations() huma.API { return r.api }
+func (r *Router) Operations() huma.API { return r.api } //nolint:ireturn // the router's own type is hidden by its library
 
 // Routes returns every pattern that is served, sorted.
 func (r *Router) Routes() []string { return slices.Sorted(slices.Values(r.routes)) }
@@ -181,14 +181,14 @@ func (r *Router) finish(out *response, req *http.Request, pattern, id string, tr
 		route = "none"
 	}
 	r.traffic.count(req.Method, route, out.code(), took)
-	line := r.cfg.Log.Info()
+	level, cause := zerolog.InfoLevel, trail.Cause
 	switch {
 	case out.code() >= http.StatusInternalServerError:
-		line = r.cfg.Log.Error().Err(trail.Cause)
+		level = zerolog.ErrorLevel
 	case !strings.HasPrefix(route, "/v1/"):
-		line = r.cfg.Log.Debug()
+		level = zerolog.DebugLevel
 	}
-	line.Str("request_id", id).Str("method", req.Method).Str("route", route).
+	r.cfg.Log.WithLevel(level).Err(cause).Str("request_id", id).Str("method", req.Method).Str("route", route).
 		Int("status", out.code()).Int64("bytes", out.size).Dur("duration_ms", took).
 		Str("caller", trail.Caller).Msg("request served")
 }

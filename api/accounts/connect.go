@@ -32,8 +32,8 @@ type (
 		ProviderPath
 		Body struct {
 			Wallet      string `json:"wallet" minLength:"1" maxLength:"10000" doc:"Address, extended public key or output descriptor" example:"bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"`
-			Description string `json:"description,omitempty" maxLength:"1000"`
-			Name        string `json:"name,omitempty" maxLength:"200" doc:"The chain's slug if left out"`
+			Description string `json:"description,omitempty" maxLength:"1000" example:"My savings"`
+			Name        string `json:"name,omitempty" maxLength:"200" doc:"The chain's slug if left out" example:"savings"`
 		}
 	}
 	connected struct {

@@ -82,8 +82,8 @@ func (s symbols) splice(body any) ([]byte, error) {
 // fieldsOf yields the JSON names of the fields of a struct without embedded ones.
 func fieldsOf(t reflect.Type) func(func(string) bool) {
 	return func(yield func(string) bool) {
-		for i := range t.NumField() {
-			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		for field := range t.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if name != "-" && !yield(name) {
 				return
 			}

@@ -31,7 +31,7 @@ type (
 		ID uuid.UUID `path:"id" format:"uuid" doc:"Id of the user"`
 	}
 	userBody struct {
-		Name string `json:"name" minLength:"1" maxLength:"200" doc:"For your own use"`
+		Name string `json:"name" minLength:"1" maxLength:"200" doc:"For your own use" example:"some-name"`
 	}
 	createUserInput struct{ Body userBody }
 	renameUserInput struct {

@@ -92,6 +92,7 @@ function parameters(doc, op, source) {
     const schema = resolve(doc, parameter.schema);
     const label = `${op.id}-${parameter.name}`;
     const input = element('input', { id: label, placeholder: String(parameter.example ?? (schema.examples || [])[0] ?? schema.default ?? '') });
+    if (parameter.in === 'path' && input.placeholder) input.value = input.placeholder;
     op.fields.set(parameter.name, { in: parameter.in, input });
     rows.push(element('tr', {},
       element('td', {}, element('label', { for: label }, element('code', {}, parameter.name)), parameter.required ? ' *' : ''),

@@ -38,8 +38,7 @@ func Answer(ctx huma.Context, p *Problem) {
 	}
 	ctx.SetHeader("Content-Type", ContentType)
 	ctx.SetStatus(p.Status)
-	// The caller may be gone; then there is nobody left to tell.
-	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)
+	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) //nolint:errchkjson // the caller may be gone; then there is nobody left to tell
 }
 
 // statusContext answers with the status of the trail where it has one. huma
@@ -61,7 +60,7 @@ func (c statusContext) SetStatus(code int) {
 }
 
 // Unwrap returns the context below, as huma's adapters expect.
-func (c statusContext) Unwrap() huma.Context { return c.humaContext }
+func (c statusContext) Unwrap() huma.Context { return c.humaContext } //nolint:ireturn // the library's signature
 
 // transform turns huma's own errors into problems and lets all else pass.
 func transform(ctx huma.Context, _ string, v any) (any, error) {
@@ -108,7 +107,7 @@ func invalid(model *huma.ErrorModel) *Problem {
 		_, field, _ := strings.Cut(e.Location, ".")
 		// After a colon some rules repeat what was sent.
 		rule, _, _ := strings.Cut(e.Message, ": ")
-		p.Field(field, rule)
+		p = p.Field(field, rule)
 		if p.Message == "" {
 			p.Message = strings.TrimPrefix(field+": "+rule, ": ")
 		}

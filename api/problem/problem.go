@@ -8,6 +8,7 @@ package problem
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 )
 
@@ -19,7 +20,7 @@ const general = "generalErrors"
 
 // Problem is an error that the caller may read. Message, Reason and Explained
 // repeat each other, since clients of different APIs look in different places.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type       string              `json:"type" doc:"Always about:blank: code tells problems apart" example:"about:blank"`
 	Title      string              `json:"title" doc:"The status in words" example:"Not Found"`
 	Status     int                 `json:"status" doc:"HTTP status" example:"404"`
@@ -101,11 +102,8 @@ func (*Problem) ContentType(string) string { return ContentType }
 
 // Write answers a request with p.
 func (p *Problem) Write(w http.ResponseWriter) {
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", ContentType)
 	w.WriteHeader(p.Status)
-	// The caller may be gone; then there is nobody left to tell.
-	_ = json.NewEncoder(w).Encode(p)
+	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // the caller may be gone; then there is nobody left to tell
 }
