@@ -15,20 +15,27 @@ import (
 	"tallyd/chains"
 )
 
-var record = flag.Bool("record", false, "record testdata/transfers.json.gz from anvil")
+var record = flag.Bool("record", false, "record testdata/*.json.gz from anvil")
 
-// recorded is a block as a node sent it: 100 transactions of one token transfer
-// each, among 100 holders, and one transaction with 100 transfers.
+// The recordings.
+const (
+	// transfersFile is a block of 100 transactions of one token transfer each,
+	// and one transaction with 100 transfers.
+	transfersFile = "testdata/transfers.json.gz"
+
+	// smallFile is a block of two transactions, one with an internal call.
+	smallFile = "testdata/small.json.gz"
+)
+
+// recorded is a block as a node sent it.
 type recorded struct {
 	Block, Receipts, Traces json.RawMessage
 	Hash                    common.Hash
 }
 
-const recordedFile = "testdata/transfers.json.gz"
-
-func load(tb testing.TB) recorded {
+func load(tb testing.TB, file string) recorded {
 	tb.Helper()
-	packed, err := os.ReadFile(recordedFile)
+	packed, err := os.ReadFile(file)
 	require.NoError(tb, err)
 	zip, err := gzip.NewReader(bytes.NewReader(packed))
 	require.NoError(tb, err)
@@ -53,20 +60,37 @@ func TestRecord(t *testing.T) {
 	}
 	tx := node.send(bob, &token, 0, invoke("spread(address[],uint256)", holders, 0), "gas", hexNumber(9_000_000))
 	node.mine()
-	hash := node.receipt(tx).BlockHash
+	node.save(transfersFile, node.receipt(tx).BlockHash)
+	payer := node.deployed(node.send(alice, nil, 0, contractCode(t, "Payer", "code")))
+	node.send(alice, &token, 0, invoke("transfer(address,uint256)", bob, 1))
+	tx = node.send(bob, &payer, 3, invoke("pay(address)", carol))
+	node.mine()
+	node.save(smallFile, node.receipt(tx).BlockHash)
+}
+
+// deployed mines a creation and returns the contract.
+func (n *devNode) deployed(tx common.Hash) common.Address {
+	n.t.Helper()
+	n.mine()
+	return common.HexToAddress(n.receipt(tx).ContractAddress)
+}
+
+// save records a block.
+func (n *devNode) save(file, hash string) {
+	n.t.Helper()
 	text, err := json.Marshal(recorded{
 		Hash:     common.HexToHash(hash),
-		Block:    node.call("eth_getBlockByHash", hash, true),
-		Receipts: node.call("eth_getBlockReceipts", hash),
-		Traces:   node.call("debug_traceBlockByHash", hash, map[string]string{"tracer": "callTracer"}),
+		Block:    n.call("eth_getBlockByHash", hash, true),
+		Receipts: n.call("eth_getBlockReceipts", hash),
+		Traces:   n.call("debug_traceBlockByHash", hash, map[string]string{"tracer": "callTracer"}),
 	})
-	require.NoError(t, err)
+	require.NoError(n.t, err)
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
 	_, err = zip.Write(text)
-	require.NoError(t, err)
-	require.NoError(t, zip.Close())
-	require.NoError(t, os.WriteFile(recordedFile, out.Bytes(), 0o600))
+	require.NoError(n.t, err)
+	require.NoError(n.t, zip.Close())
+	require.NoError(n.t, os.WriteFile(file, out.Bytes(), 0o600))
 }
 
 func devRules() *rules {
@@ -76,7 +100,7 @@ func devRules() *rules {
 // TestRecordedBlock verifies the recording, and finds in it what was put there.
 func TestRecordedBlock(t *testing.T) {
 	t.Parallel()
-	r := load(t)
+	r := load(t, transfersFile)
 	b, err := readBlock(r.Hash, r.Block, r.Receipts, devRules())
 	require.NoError(t, err)
 	traces, err := decodeTraces(r.Traces)
@@ -97,7 +121,7 @@ func TestRecordedBlock(t *testing.T) {
 // FuzzBlockJSON: no answer makes the decoder or the verification panic, and
 // what is accepted is accepted again.
 func FuzzBlockJSON(f *testing.F) {
-	r := load(f)
+	r := load(f, smallFile)
 	f.Add([]byte(r.Block), []byte(r.Receipts), []byte(r.Traces))
 	zora, err := os.ReadFile("testdata/zora-49513698.json")
 	require.NoError(f, err)
@@ -127,7 +151,7 @@ func FuzzBlockJSON(f *testing.F) {
 }
 
 func BenchmarkReceiptsDecode(b *testing.B) {
-	r := load(b)
+	r := load(b, transfersFile)
 	b.SetBytes(int64(len(r.Receipts)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -140,7 +164,7 @@ func BenchmarkReceiptsDecode(b *testing.B) {
 }
 
 func BenchmarkBlockDecode(b *testing.B) {
-	r := load(b)
+	r := load(b, transfersFile)
 	b.SetBytes(int64(len(r.Block)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -153,7 +177,7 @@ func BenchmarkBlockDecode(b *testing.B) {
 // BenchmarkVerify measures what stands between two answers and a block that is
 // believed: decoding, every root and every sender.
 func BenchmarkVerify(b *testing.B) {
-	r := load(b)
+	r := load(b, transfersFile)
 	b.SetBytes(int64(len(r.Block) + len(r.Receipts)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -166,7 +190,7 @@ func BenchmarkVerify(b *testing.B) {
 
 // BenchmarkVerifyParts says where the time goes.
 func BenchmarkVerifyParts(b *testing.B) {
-	r := load(b)
+	r := load(b, transfersFile)
 	block, err := readBlock(r.Hash, r.Block, r.Receipts, devRules())
 	require.NoError(b, err)
 	for name, part := range map[string]func() error{
@@ -184,7 +208,7 @@ func BenchmarkVerifyParts(b *testing.B) {
 }
 
 func BenchmarkMatch(b *testing.B) {
-	r := load(b)
+	r := load(b, transfersFile)
 	block, err := readBlock(r.Hash, r.Block, r.Receipts, devRules())
 	require.NoError(b, err)
 	for name, watched := range map[string]int{"Miss": 0, "AllHolders": 100} {
