@@ -19,6 +19,11 @@ import (
 	"time"
 )
 
+// shortChain is the height up to which Stop keeps anvil's past states. anvil
+// writes each of its 500 with the hashes of all blocks below: 42 MB and seconds
+// at height 700, and more with every block.
+const shortChain = 1000
+
 // EthereumOptions says which node to start and where.
 type EthereumOptions struct {
 	// Bin is the program's file: of anvil itself, not of the script npm puts
@@ -32,8 +37,8 @@ type EthereumOptions struct {
 	// block for each transaction, at once.
 	BlockTime time.Duration
 
-	// StateFile, on anvil, is where SaveState and Stop write the chain with its
-	// past states, and what a start begins from. Without it anvil forgets.
+	// StateFile, on anvil, is where SaveState and Stop write the chain, and what a
+	// start begins from. Without it anvil forgets.
 	StateFile string
 }
 
@@ -155,14 +160,18 @@ func (e *Ethereum) Keep(ctx context.Context, every time.Duration) error {
 	}
 }
 
-// SaveState writes anvil's chain to the state file, whole or not at all. It does
-// nothing without a state file.
-func (e *Ethereum) SaveState(ctx context.Context) error {
+// SaveState writes anvil's chain, all its blocks and receipts and the latest
+// state, to the state file, whole or not at all. It does nothing without a state
+// file. What was at past blocks the next start can no longer say, unless Stop
+// wrote the file last.
+func (e *Ethereum) SaveState(ctx context.Context) error { return e.saveState(ctx, false) }
+
+func (e *Ethereum) saveState(ctx context.Context, past bool) error {
 	if e.stateFile == "" {
 		return nil
 	}
 	var dump string
-	if err := e.Call(ctx, "anvil_dumpState", &dump, true); err != nil {
+	if err := e.Call(ctx, "anvil_dumpState", &dump, past); err != nil {
 		return err
 	}
 	packed, err := hex.DecodeString(strings.TrimPrefix(dump, "0x"))
@@ -195,14 +204,19 @@ func replaceFile(path string, content io.Reader) error {
 	return nil
 }
 
-// Stop saves the state and ends the node in good order. It may be called again.
+// Stop saves the state, of a short chain with its past states, and ends the node
+// in good order. It may be called again.
 func (e *Ethereum) Stop(ctx context.Context) error {
 	select {
 	case <-e.Done():
 		return e.node.Stop(ctx)
 	default:
-		return errors.Join(e.SaveState(ctx), e.node.Stop(ctx))
 	}
+	height, err := e.Height(ctx)
+	if err == nil {
+		err = e.saveState(ctx, height <= shortChain)
+	}
+	return errors.Join(err, e.node.Stop(ctx))
 }
 
 // Restart starts a stopped node again, on the same folder and ports, anvil from

@@ -101,12 +101,19 @@ func TestAnvilRestart(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, big.NewInt(want).String(), got.String(), block)
 	}
-	require.NoError(t, second.Reorg(ctx, 2))
+	_, err = second.Transact(ctx, Transaction{To: bob, Value: big.NewInt(7)})
+	require.NoError(t, err)
+	require.NoError(t, second.SaveState(ctx))
+	saved := blockHashes(t, second)
+	require.NoError(t, second.Reorg(ctx, 3))
 	require.Equal(t, []int64{10}, wei(t, second, alice))
 
 	require.NoError(t, second.Kill(ctx))
 	require.NoError(t, second.Restart(ctx))
-	require.Equal(t, before, blockHashes(t, second))
+	require.Equal(t, saved, blockHashes(t, second))
+	require.Equal(t, []int64{30, 7}, wei(t, second, alice, bob))
+	_, err = second.Balance(ctx, alice, "0x1") // refused, not made up
+	require.ErrorContains(t, err, "BlockOutOfRange")
 	left, err := filepath.Glob(filepath.Join(dir, "state.json.*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
