@@ -47,8 +47,8 @@ type Chain struct {
 // cause. It returns ErrGenesis at once if the node serves another network than
 // the ledger has.
 func (c *Chain) Run(ctx context.Context) error {
-	if err := c.Ports.Register(ctx, c.Source.Chain(), c.Listed); err != nil {
-		return fmt.Errorf("register the chain: %w", err)
+	if err := c.register(ctx); err != nil {
+		return err
 	}
 	slug := c.Source.Chain().Slug
 	for {
@@ -67,6 +67,24 @@ func (c *Chain) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// register makes the chain known to the ledger. A development chain that was
+// wiped begins again.
+func (c *Chain) register(ctx context.Context) error {
+	about := c.Source.Chain()
+	err := c.Ports.Register(ctx, about, c.Listed)
+	if errors.Is(err, ErrGenesis) && c.Config.Rewindable {
+		if err := c.Ports.Rebase(ctx, about); err != nil {
+			return fmt.Errorf("begin the chain again: %w", err)
+		}
+		c.Log.Warn().Stringer("genesis", about.Genesis).Msg("chain began again with another genesis block")
+		err = c.Ports.Register(ctx, about, c.Listed)
+	}
+	if err != nil {
+		return fmt.Errorf("register the chain: %w", err)
+	}
+	return nil
 }
 
 // own follows the chain while the lease holds.

@@ -37,6 +37,12 @@ type Leases interface {
 	// database's clock, or returns ErrLeased. A new owner gets a new epoch.
 	Acquire(ctx context.Context, chain string, owner uuid.UUID, ttl time.Duration) (Cursor, error)
 
+	// Rebase makes a chain begin again with another genesis block, as a
+	// development chain that was wiped does: every block leaves the canonical
+	// chain, every confirmed transfer is orphaned with its event, every search
+	// begins again, and whoever holds the lease loses it.
+	Rebase(ctx context.Context, chain chains.Chain) error
+
 	// Release gives the lease up, so that another process need not wait for
 	// it to run out. A lease already lost is no error.
 	Release(ctx context.Context, lease Lease) error

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"tallyd/chains"
+	"tallyd/config"
+	"tallyd/indexer"
+	"tallyd/store"
+	"tallyd/store/jobs"
+	"tallyd/store/synccache"
+)
+
+// A chain whose nodes do not answer at start is tried again after openRetry.
+const openRetry = 5 * time.Second
+
+// daemon is one running tallyd: everything that is open, and what runs on it.
+type daemon struct {
+	cfg     config.Config
+	log     zerolog.Logger
+	owner   uuid.UUID // of this process, in every lease
+	store   *store.Store
+	cache   *synccache.Cache
+	jobs    *jobs.Client
+	sources indexer.Sources
+	wrote   chan struct{} // one slot: events wait to be numbered
+}
+
+// run opens everything cfg names, serves on listener, calls ready, and goes on
+// until ctx ends. It closes what it opened. The database must be migrated.
+func run(ctx context.Context, cfg config.Config, listener net.Listener, log zerolog.Logger, failpoint func(string) error, ready func(*daemon)) error {
+	d := &daemon{cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1)}
+	var err error
+	d.store, err = store.Open(ctx, store.Options{
+		URL: cfg.Database.URL.Reveal(), Pooler: cfg.Database.Pooler, MaxConns: int32(cfg.Database.MaxConns),
+		Log: log, Failpoint: failpoint,
+	})
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer d.store.Close()
+	d.cache, err = synccache.Open(cfg.Redis.URL.Reveal(), log)
+	if err != nil {
+		return fmt.Errorf("open Redis: %w", err)
+	}
+	defer d.cache.Close()
+	d.jobs, err = jobs.Open(ctx, d.store, d.search, log)
+	if err != nil {
+		return fmt.Errorf("open jobs: %w", err)
+	}
+	defer d.closeSources()
+
+	group, ctx := errgroup.WithContext(ctx)
+	for _, slug := range slices.Sorted(maps.Keys(cfg.Chains)) {
+		group.Go(func() error { return d.chain(ctx, slug, cfg.Chains[slug]) })
+	}
+	group.Go(func() error {
+		return indexer.Numbering{
+			Sequencer: d.store, Owner: d.owner, Every: numberEvery, Wake: d.wrote, Log: log,
+		}.Run(ctx)
+	})
+	group.Go(func() error { return d.jobs.Run(ctx) })
+	group.Go(func() error { return indexer.RunJobs(ctx, d.schedule(), log) })
+	group.Go(func() error { return d.serve(ctx, listener) })
+	if ready != nil {
+		ready(d)
+	}
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err //nolint:wrapcheck // each part says what it was doing
+}
+
+// numberEvery is the longest a committed event waits for its number.
+const numberEvery = 100 * time.Millisecond
+
+// tell wakes the numbering of events. It never waits.
+func (d *daemon) tell() {
+	select {
+	case d.wrote <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// chain opens one chain, as often as it takes, and follows it.
+func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
+	log := d.log.With().Str("chain", slug).Logger()
+	source, err := openChain(ctx, slug, c, log)
+	for err != nil {
+		log.Warn().Err(err).Dur("retry_in", openRetry).Msg("chain not opened")
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(openRetry):
+		}
+		source, err = openChain(ctx, slug, c, log)
+	}
+	d.sources.Add(source)
+	chain := &indexer.Chain{
+		Source: source, Ports: d.store, Config: followConfig(c), Owner: d.owner,
+		State: d.cache, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
+	}
+	err = chain.Run(ctx)
+	if errors.Is(err, indexer.ErrGenesis) && ctx.Err() == nil {
+		// One wrong network ends one chain, loudly, and not the daemon.
+		log.Error().Err(err).Msg("chain halted")
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return err //nolint:wrapcheck // the chain says what it was doing
+}
+
+// search searches the past of one chain's new scripts.
+func (d *daemon) search(ctx context.Context, slug string) error {
+	source, ok := d.sources.Get(slug)
+	if !ok {
+		return fmt.Errorf("chain %s is not open here", slug)
+	}
+	search := indexer.Search{
+		Source: source, Ports: d.store, Config: searchConfig(d.cfg.Chains[slug]), Wrote: d.tell,
+		Log: d.log.With().Str("chain", slug).Logger(),
+	}
+	return search.Run(ctx) //nolint:wrapcheck // the search says what it was doing
+}
+
+// schedule returns what is done at regular times: a search that was asked for
+// and lost is found here.
+func (d *daemon) schedule() []indexer.Job {
+	return []indexer.Job{{
+		Name: "search", Spec: "@every 15s",
+		Run: func(ctx context.Context) error {
+			var faults []error
+			for _, source := range d.sources.All() {
+				faults = append(faults, d.searchSoon(ctx, source))
+			}
+			return errors.Join(faults...)
+		},
+	}}
+}
+
+// searchSoon asks for a search of a chain if it has anything to search.
+func (d *daemon) searchSoon(ctx context.Context, source chains.Source) error {
+	slug := source.Chain().Slug
+	scripts, err := d.store.SearchScripts(ctx, slug, 1)
+	if err != nil || len(scripts) == 0 {
+		return err //nolint:wrapcheck // the store says what it was doing
+	}
+	return d.jobs.EnqueueBackfill(ctx, slug) //nolint:wrapcheck // the client says what it was doing
+}
+
+func (d *daemon) closeSources() {
+	for _, source := range d.sources.All() {
+		source.Close()
+	}
+}

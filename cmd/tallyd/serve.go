@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"tallyd/api"
+	"tallyd/api/access"
+	"tallyd/api/accounts"
+	"tallyd/chains"
+	"tallyd/indexer"
+)
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Follow the configured chains and serve the API",
+		Long: `Serve follows every configured chain and serves the API until it is told to stop
+(Ctrl-C or SIGTERM). The database must be migrated.
+
+Any number of them may run on one database: each chain is followed by one at a
+time, and within seconds by another when that one dies.`,
+		Example: "  tallyd serve --config tallyd.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, log, err := settings(cmd, "database.url", "api.master_key", "api.key_pepper", "api.jwt_seed")
+			if err != nil {
+				return err
+			}
+			listener, err := listen(cmd.Context(), cfg.Listen)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), cfg, listener, log, nil, func(d *daemon) {
+				fmt.Fprintf(os.Stdout, "tallyd %s serves http://%s\n", version, listener.Addr())
+			})
+		},
+	}
+}
+
+// listen opens the API's address before anything else is opened.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var cfg net.ListenConfig
+	listener, err := cfg.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return listener, nil
+}
+
+// serve answers HTTP until ctx ends, and then lets requests under way finish.
+func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
+	gate, err := d.gate()
+	if err != nil {
+		return err
+	}
+	handler, err := d.router(gate)
+	if err != nil {
+		return err
+	}
+	server := api.NewServer(handler, d.log)
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		_ = gate.Run(ctx, d.log) // it returns ctx's cause, which we know
+	}()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	const grace = 5 * time.Second
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(closing); err != nil {
+		d.log.Warn().Err(err).Msg("requests cut off")
+	}
+	<-flushed
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+	return context.Cause(ctx)
+}
+
+func (d *daemon) gate() (*access.Gate, error) {
+	key, err := d.cfg.API.SigningKey()
+	if err != nil {
+		return nil, fmt.Errorf("api.jwt_seed: %w", err)
+	}
+	tokens, err := access.NewTokens(key.Seed(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("api.jwt_seed: %w", err)
+	}
+	gate, err := access.NewGate(access.Config{
+		Keys: d.store, Pepper: access.Pepper(d.cfg.API.KeyPepper.Reveal()), Tokens: tokens,
+		Master: d.cfg.API.MasterKey.Reveal(), Environment: d.environment(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the gate: %w", err)
+	}
+	return gate, nil
+}
+
+// environment is the master key's: test where every chain is a test chain, as in
+// tallyd dev, else live.
+func (d *daemon) environment() chains.Environment {
+	for _, c := range d.cfg.Chains {
+		if chains.Environment(c.Environment) != chains.Test {
+			return chains.Live
+		}
+	}
+	if len(d.cfg.Chains) == 0 {
+		return chains.Live
+	}
+	return chains.Test
+}
+
+func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	router, err := api.New(api.Config{
+		Version: version, Log: d.log, Gate: gate, Events: d.store, Chains: d.store, Store: d.store, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the router: %w", err)
+	}
+	gaps := map[string]uint32{}
+	var providers []accounts.Provider
+	for _, slug := range slices.Sorted(maps.Keys(d.cfg.Chains)) {
+		c := d.cfg.Chains[slug]
+		gaps[slug] = followConfig(c).Gap
+		providers = append(providers, accounts.NewProvider(slug, chains.Family(c.Family), chains.Environment(c.Environment)))
+	}
+	connections := indexer.Connections{Accounts: d.store, Sources: &d.sources, Gap: gaps, Search: func(ctx context.Context, slug string) {
+		if err := d.jobs.EnqueueBackfill(ctx, slug); err != nil {
+			d.log.Warn().Err(err).Str("chain", slug).Msg("search not asked for")
+		}
+	}}
+	// Cursors need a key that all instances share and nobody else has.
+	cursorKey := sha256.Sum256([]byte("cursor:" + d.cfg.API.KeyPepper.Reveal()))
+	accounts.Mount(router.Operations(), accounts.Config{
+		Gate: gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store,
+		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
+	})
+	return router, nil
+}
