@@ -2,12 +2,10 @@ package bitcoin
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"time"
 
 	"golang.org/x/crypto/scrypt"
@@ -153,39 +151,4 @@ func AddWork(a, b chains.Work) chains.Work {
 		return chains.Work(bytes.Repeat([]byte{0xff}, 32))
 	}
 	return sum
-}
-
-// doubleHash returns SHA-256 of SHA-256, in the order of the wire.
-func doubleHash(b []byte) [32]byte {
-	once := sha256.Sum256(b)
-	return sha256.Sum256(once[:])
-}
-
-// display turns a hash from the order of the wire into the one people read.
-func display(hash [32]byte) chains.Hash {
-	slices.Reverse(hash[:])
-	return hash
-}
-
-// merkleRoot returns the root of the tree over the 32-byte leaves in tree, which
-// is overwritten and needs room for one more leaf in its capacity. It reports
-// mutated when two neighbours under one parent are equal: such a list of leaves
-// has the root of a shorter one, so that the root proves neither (CVE-2012-2459).
-func merkleRoot(tree []byte) (root [32]byte, mutated bool) {
-	for len(tree) > 32 {
-		for at := 0; at+64 <= len(tree); at += 64 {
-			if bytes.Equal(tree[at:at+32], tree[at+32:at+64]) {
-				mutated = true
-			}
-		}
-		if len(tree)%64 != 0 {
-			tree = append(tree, tree[len(tree)-32:]...)
-		}
-		for at := 0; at < len(tree); at += 64 {
-			parent := doubleHash(tree[at : at+64])
-			copy(tree[at/2:], parent[:])
-		}
-		tree = tree[:len(tree)/2]
-	}
-	return [32]byte(tree), mutated
 }

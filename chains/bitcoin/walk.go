@@ -36,10 +36,12 @@ type Walker struct {
 	own     map[uint64]struct{} // outpoints that this block itself pays to watched scripts
 	hits    []Hit
 
-	ids     [][32]byte // transaction ids in the order of the wire
-	known   []bool     // which ids have been computed
-	tree    []byte     // leaves of a merkle tree
-	scratch []byte     // one transaction in another serialization
+	hash     *hasher
+	ids      []byte   // transaction ids in the order of the wire, 32 bytes each
+	known    []bool   // which ids have been computed
+	messages [][]byte // what is hashed together
+	tree     []byte   // leaves of a merkle tree
+	scratch  []byte   // transactions in another serialization
 }
 
 // span is one transaction within raw.
@@ -72,7 +74,7 @@ type Hit struct {
 
 // NewWalker returns a walker for the blocks of one chain.
 func NewWalker(params Params) *Walker {
-	return &Walker{params: params, own: make(map[uint64]struct{})}
+	return &Walker{params: params, hash: newHasher(), own: make(map[uint64]struct{})}
 }
 
 // Match walks a raw block and returns its hits in the order of its transactions,
@@ -208,20 +210,25 @@ func (w *Walker) outputHit(i int) Hit {
 
 // id returns the id of transaction i in the order of the wire.
 func (w *Walker) id(i int) [32]byte {
+	id := w.ids[32*i : 32*i+32]
 	if !w.known[i] {
-		w.ids[i] = doubleHash(w.stripped(w.txs[i]))
+		w.scratch = w.scratch[:0]
+		hash := doubleHash(w.stripped(w.txs[i]))
+		copy(id, hash[:])
 		w.known[i] = true
 	}
-	return w.ids[i]
+	return [32]byte(id)
 }
 
 // stripped returns a transaction as its id commits to it: without witness and
-// extension data. It is valid until the next call.
+// extension data. It is valid until scratch is emptied.
 func (w *Walker) stripped(t span) []byte {
 	if t.flag == 0 {
 		return w.raw[t.start:t.end]
 	}
-	w.scratch = append(w.scratch[:0], w.raw[t.start:t.start+4]...)
+	at := len(w.scratch)
+	w.scratch = append(w.scratch, w.raw[t.start:t.start+4]...)
 	w.scratch = append(w.scratch, w.raw[t.body:t.bodyEnd]...)
-	return append(w.scratch, w.raw[t.end-4:t.end]...)
+	w.scratch = append(w.scratch, w.raw[t.end-4:t.end]...)
+	return w.scratch[at:]
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -91,9 +93,11 @@ func BenchmarkWireDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkWalk walks real blocks of which nothing is watched. The metric x-wire
-// is how many times faster that is than wire/v2 decodes the same block, taken in
-// turns within the same run.
+// BenchmarkWalk walks real blocks of which nothing is watched. Before each walk the
+// caches are filled with other parts of the table, as they are when a new block
+// comes. The metric x-wire is how many times faster the best walk is than the best
+// of the same number of decodings by wire/v2 in the same run: the best of each,
+// since other programs share the machine.
 func BenchmarkWalk(b *testing.B) {
 	blocks := realBlocks(b)
 	modes := []struct {
@@ -122,14 +126,20 @@ func BenchmarkWalk(b *testing.B) {
 						require.NoError(b, err)
 						b.SetBytes(int64(len(raw)))
 						b.ReportAllocs()
+						best := time.Duration(math.MaxInt64)
 						for b.Loop() {
+							b.StopTimer()
+							cool(table)
+							b.StartTimer()
+							begin := time.Now()
 							if hits, err := mode.walk(walker, raw, table); err != nil || len(hits) > 0 {
 								b.Fatal(len(hits), err)
 							}
+							best = min(best, time.Since(begin))
 						}
 						b.StopTimer()
-						perWalk := b.Elapsed() / time.Duration(b.N)
-						b.ReportMetric(float64(wireTime(b, raw))/float64(perWalk), "x-wire")
+						b.ReportMetric(float64(wireTime(b, raw, b.N))/float64(best), "x-wire")
+						b.ReportMetric(float64(best.Nanoseconds()), "best-ns")
 					})
 				}
 			})
@@ -137,13 +147,28 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
-// wireTime returns how long wire/v2 takes for a block, the mean over 20.
-func wireTime(b *testing.B, raw []byte) time.Duration {
-	b.Helper()
-	const rounds = 20
-	begin := time.Now()
-	for range rounds {
-		decode(b, raw)
+// cool looks up enough strangers to push everything else out of the caches of
+// the processor.
+func cool(table *chains.WatchTable) {
+	var strangers [4096]uint64
+	var hits [4096]int
+	for range 100 {
+		for i := range strangers {
+			strangers[i] = rand.Uint64()
+		}
+		table.ProbeScripts(strangers[:], hits[:0])
+		table.ProbeOutpoints(strangers[:], hits[:0])
 	}
-	return time.Since(begin) / rounds
+}
+
+// wireTime returns how long wire/v2 takes for a block, the best of so many rounds.
+func wireTime(b *testing.B, raw []byte, rounds int) time.Duration {
+	b.Helper()
+	best := time.Duration(math.MaxInt64)
+	for range rounds {
+		begin := time.Now()
+		decode(b, raw)
+		best = min(best, time.Since(begin))
+	}
+	return best
 }

@@ -69,7 +69,7 @@ func (w *Walker) parseBlock(block []byte, watch *chains.WatchTable) error {
 		return &ParseError{Offset: at, Reason: "bytes follow the last transaction"}
 	}
 	w.known = resized(w.known, len(w.txs))
-	w.ids = resized(w.ids, len(w.txs))
+	w.ids = resized(w.ids, 32*len(w.txs))
 	clear(w.known)
 	return nil
 }
@@ -85,7 +85,7 @@ func (w *Walker) parseTx(tx []byte, watch *chains.WatchTable) error {
 		return &ParseError{Offset: at, Reason: "bytes follow the transaction"}
 	}
 	w.known = resized(w.known, 1)
-	w.ids = resized(w.ids, 1)
+	w.ids = resized(w.ids, 32)
 	clear(w.known)
 	return nil
 }

@@ -19,12 +19,14 @@ func (w *Walker) verify() error {
 		// of the tree (CVE-2017-12842).
 		return fmt.Errorf("block %s does not start with a coinbase: %w", w.header.Hash, ErrUnproven)
 	}
-	w.tree = w.tree[:0]
-	for i := range w.txs {
-		id := w.id(i)
-		w.tree = append(w.tree, id[:]...)
+	w.messages, w.scratch = w.messages[:0], w.scratch[:0]
+	for i, t := range w.txs {
+		w.messages = append(w.messages, w.stripped(t))
+		w.known[i] = true
 	}
-	root, mutated := merkleRoot(w.tree)
+	w.hash.sum(w.ids, w.messages)
+	w.tree = append(w.tree[:0], w.ids...)
+	root, mutated := w.hash.merkleRoot(w.tree)
 	if mutated || display(root) != w.header.MerkleRoot {
 		return fmt.Errorf("transactions of block %s do not have its merkle root: %w", w.header.Hash, ErrUnproven)
 	}
@@ -54,15 +56,18 @@ func (w *Walker) verifyWitness() error {
 	if commitment == nil || reserved == nil {
 		return fmt.Errorf("block %s has witnesses and does not commit to them: %w", w.header.Hash, ErrUnproven)
 	}
-	w.tree = append(w.tree[:0], make([]byte, 32)...) // the coinbase stands in the tree as zero
-	for _, t := range w.txs[1:] {
-		id := w.ids[len(w.tree)/32]
-		if t.flag&flagWitness != 0 {
-			id = doubleHash(w.withWitness(t))
+	w.messages, w.scratch = w.messages[:0], w.scratch[:0]
+	for i, t := range w.txs {
+		var message []byte // without a witness, the id is the witness id
+		if t.flag&flagWitness != 0 && i > 0 {
+			message = w.withWitness(t)
 		}
-		w.tree = append(w.tree, id[:]...)
+		w.messages = append(w.messages, message)
 	}
-	root, _ := merkleRoot(w.tree)
+	w.tree = append(w.tree[:0], w.ids...)
+	clear(w.tree[:32]) // the coinbase stands in the tree as zero
+	w.hash.sum(w.tree, w.messages)
+	root, _ := w.hash.merkleRoot(w.tree)
 	w.scratch = append(append(w.scratch[:0], root[:]...), reserved...)
 	if sum := doubleHash(w.scratch); !bytes.Equal(sum[:], commitment) {
 		return fmt.Errorf("witnesses of block %s are not those it commits to: %w", w.header.Hash, ErrUnproven)
@@ -103,13 +108,15 @@ func (w *Walker) reserved() []byte {
 }
 
 // withWitness returns a transaction as its witness id commits to it: without
-// extension data. It is valid until the next call.
+// extension data. It is valid until scratch is emptied.
 func (w *Walker) withWitness(t span) []byte {
 	if t.flag == flagWitness {
 		return w.raw[t.start:t.end]
 	}
-	w.scratch = append(w.scratch[:0], w.raw[t.start:t.start+4]...)
+	at := len(w.scratch)
+	w.scratch = append(w.scratch, w.raw[t.start:t.start+4]...)
 	w.scratch = append(w.scratch, 0, flagWitness)
 	w.scratch = append(w.scratch, w.raw[t.body:t.tail]...)
-	return append(w.scratch, w.raw[t.end-4:t.end]...)
+	w.scratch = append(w.scratch, w.raw[t.end-4:t.end]...)
+	return w.scratch[at:]
 }
