@@ -128,10 +128,8 @@ type coin struct {
 }
 
 func coinOf(tx *wire.MsgTx, vout uint32) coin {
-	return coin{at: *wire.NewOutPoint(ptr(tx.TxHash()), vout), value: tx.TxOut[vout].Value}
+	return coin{at: *wire.NewOutPoint(new(tx.TxHash()), vout), value: tx.TxOut[vout].Value}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // payInto spends a coin into scripts, in equal parts of what the fee leaves.
 func payInto(from coin, fee int64, to ...[]byte) *wire.MsgTx {

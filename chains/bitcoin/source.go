@@ -190,7 +190,7 @@ func (s *Source) Ref(ctx context.Context, hash chains.Hash) (chains.BlockRef, er
 
 // Block fetches the block with a hash and verifies its proof of work, its merkle
 // root and its witness commitment.
-func (s *Source) Block(ctx context.Context, hash chains.Hash) (chains.Block, error) { //nolint:ireturn // chains.Source says so
+func (s *Source) Block(ctx context.Context, hash chains.Hash) (chains.Block, error) {
 	found, err := ask(ctx, s, func(ctx context.Context, n node) (*block, error) {
 		ref, err := n.ref(ctx, hash)
 		if err != nil {

@@ -152,7 +152,7 @@ func TestNoLieIsBelieved(t *testing.T) {
 			"HeightIsNoNumber": heights(`"x"`),
 			"NoHeight":         heights("null"),
 		} {
-			t.Run(name, func(t *testing.T) { //nolint:paralleltest // one proxy
+			t.Run(name, func(t *testing.T) {
 				p.spoil.Store(&spoil)
 				alone := open(t, p.spec(node))
 				if strings.HasPrefix(name, "HeightOfA") {
@@ -306,7 +306,7 @@ func TestNodeDownAndBack(t *testing.T) {
 		defer cancel()
 		go func() { waited <- source.WaitHead(ctx, head.Hash) }()
 		require.NoError(t, node.Kill(t.Context()))
-		<-waited // an error, or "look again": both are true
+		_ = <-waited // an error, or "look again": both are true
 		require.NoError(t, node.Restart(t.Context()))
 		eventually(t, func() bool {
 			_, err := source.Head(t.Context())

@@ -25,7 +25,7 @@ const longestAddress = 100
 
 // ParseWallet returns the derivation of an extended public key or a descriptor.
 // ok is false for what should be read as an address.
-func (s *Source) ParseWallet(text string) (w chains.Wallet, ok bool, err error) { //nolint:ireturn // chains.Wallets says so
+func (s *Source) ParseWallet(text string) (w chains.Wallet, ok bool, err error) {
 	text = strings.TrimSpace(text)
 	if !strings.Contains(text, "(") && len(text) < longestAddress {
 		return nil, false, nil

@@ -3,6 +3,7 @@ package chainstest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func SourceConformance(t *testing.T, b Backend) {
 		{"Reorg", reorgIsSeen},
 		{"Addresses", rubbishIsNoAddress},
 	} {
-		t.Run(part.name, func(t *testing.T) { part.test(t, b) }) //nolint:paralleltest // one node
+		t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 	}
 }
 
@@ -130,14 +131,16 @@ func manyMayAsk(t *testing.T, b Backend) {
 		group.Go(func() error {
 			ref, err := b.Source.RefAt(ctx, h)
 			if err != nil {
-				return err
+				return fmt.Errorf("at height %d: %w", h, err)
 			}
 			block, err := b.Source.Block(ctx, ref.Hash)
 			if err != nil {
-				return err
+				return fmt.Errorf("at height %d: %w", h, err)
 			}
-			_, err = block.Match(chains.NewWatchTable(0, 0))
-			return err
+			if _, err = block.Match(chains.NewWatchTable(0, 0)); err != nil {
+				return fmt.Errorf("at height %d: %w", h, err)
+			}
+			return nil
 		})
 	}
 	require.NoError(t, group.Wait())
@@ -184,11 +187,14 @@ func headIsWaitedFor(t *testing.T, b Backend) {
 func untilMoved(ctx context.Context, waiter chains.HeadWaiter, source chains.Source, known chains.Hash) error {
 	for {
 		if err := waiter.WaitHead(ctx, known); err != nil {
-			return err
+			return fmt.Errorf("wait: %w", err)
 		}
 		head, err := source.Head(ctx)
-		if err != nil || head.Hash != known {
-			return err
+		if err != nil {
+			return fmt.Errorf("look: %w", err)
+		}
+		if head.Hash != known {
+			return nil
 		}
 	}
 }

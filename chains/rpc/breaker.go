@@ -44,7 +44,7 @@ func (b *breaker) fault(err error, now time.Time) (wasWell bool) {
 	b.asked = true
 	b.reason = err.Error()
 	b.lied = errors.Is(err, chains.ErrUnverified)
-	step := 0
+	var step int
 	if b.lied {
 		step = b.lies
 		b.lies++

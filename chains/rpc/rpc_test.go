@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,10 +99,10 @@ func batcher(sizes *atomic.Int64) http.HandlerFunc {
 		_ = json.NewDecoder(r.Body).Decode(&calls)
 		sizes.Store(sizes.Load()*10 + int64(len(calls)))
 		var answers []string
-		for i := len(calls) - 1; i >= 0; i-- {
-			answer := fmt.Sprintf(`{"id":%d,"result":%d}`, calls[i].ID, calls[i].Params[0])
-			if calls[i].Params[0] == 13 {
-				answer = fmt.Sprintf(`{"id":%d,"error":{"code":-5,"message":"unlucky"}}`, calls[i].ID)
+		for _, call := range slices.Backward(calls) {
+			answer := fmt.Sprintf(`{"id":%d,"result":%d}`, call.ID, call.Params[0])
+			if call.Params[0] == 13 {
+				answer = fmt.Sprintf(`{"id":%d,"error":{"code":-5,"message":"unlucky"}}`, call.ID)
 			}
 			answers = append(answers, answer)
 		}
@@ -165,7 +166,7 @@ func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()
 	echo := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, password, _ := r.BasicAuth()
-		w.WriteHeader(500)
+		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, "you said "+password)
 	})
 	dead := chains.Upstream{URL: "http://127.0.0.1:1/v3/0123456789abcdef0123456789abcdef?key=hunter2"}
@@ -309,7 +310,7 @@ func TestCheckBringsANodeBack(t *testing.T) {
 func TestAdmitKeepsAForeignNodeOut(t *testing.T) {
 	t.Parallel()
 	var right atomic.Bool
-	admit := func(ctx context.Context, u *rpc.Upstream) error {
+	admit := func(context.Context, *rpc.Upstream) error {
 		if !right.Load() {
 			return rpc.Refuse("it is a node of testnet")
 		}
@@ -375,7 +376,7 @@ func TestSubscribe(t *testing.T) {
 	t.Parallel()
 	upstream := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "bob" || password != "x" {
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
