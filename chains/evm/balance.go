@@ -178,7 +178,7 @@ func (s *Source) readElsewhere(ctx context.Context, asked map[*rpc.Upstream]bool
 		readings, err = s.read(ctx, u, at, subset)
 		return err
 	})
-	return readings, err //nolint:wrapcheck // only whether there was one matters
+	return readings, err
 }
 
 // read asks one node for pairs at a block, and proves what can be proven.

@@ -22,12 +22,12 @@ type vault struct {
 func newVault(t *testing.T) *vault {
 	t.Helper()
 	v := &vault{devNode: startAnvil(t)}
-	v.token = v.deploy("Token", 0, "Tally", "TLY", 1_000_000)
+	v.token = v.deploy("Token", "Tally", "TLY", 1_000_000)
 	for i := range 70 {
 		v.holders = append(v.holders, fresh(i))
 	}
 	for range 3 {
-		v.send(alice, &v.token, 0, invoke("spread(address[],uint256)", v.holders[:60], 5))
+		v.receipt(v.send(alice, &v.token, 0, invoke("spread(address[],uint256)", v.holders[:60], 5)))
 		v.receipt(v.send(bob, &v.holders[0], 123, nil))
 	}
 	return v
@@ -85,25 +85,25 @@ func proofs(snaps []chains.Snapshot) (native, token map[chains.Proof]int) {
 func TestBalances(t *testing.T) {
 	t.Parallel()
 	v := newVault(t)
-	noProof := func(t *testing.T) *devNode { return startLiar(t, v.devNode, refuse("eth_getProof")) }
-	twin := func(t *testing.T) *devNode { return startLiar(t, v.devNode, in("", nil)) }
+	noProof, alsoNone := startLiar(t, v.devNode, refuse("eth_getProof")), startLiar(t, v.devNode, refuse("eth_getProof"))
+	twin := startLiar(t, v.devNode, in("", nil))
 	proven, asserted, confirmed := map[chains.Proof]int{chains.Proven: 72}, map[chains.Proof]int{chains.Asserted: 72}, map[chains.Proof]int{chains.Confirmed: 72}
 	for _, tt := range []struct {
 		name          string
-		spec          func(t *testing.T) chains.Spec
+		spec          chains.Spec
 		native, token map[chains.Proof]int
 	}{
-		{"Slot", func(*testing.T) chains.Spec { return v.spec(0, v.devNode) }, proven, proven},
-		{"NoSlot", func(*testing.T) chains.Spec { return v.spec(-1, v.devNode) }, proven, asserted},
-		{"NotListed", func(*testing.T) chains.Spec { return spec(v.devNode) }, proven, asserted},
-		{"TwoNodes", func(t *testing.T) chains.Spec { return v.spec(-1, v.devNode, twin(t)) }, proven, confirmed},
-		{"NodeWithoutProofs", func(t *testing.T) chains.Spec { return v.spec(0, noProof(t)) }, asserted, asserted},
-		{"TwoNodesWithoutProofs", func(t *testing.T) chains.Spec { return v.spec(0, noProof(t), noProof(t)) }, confirmed, confirmed},
-		{"SecondNodeProves", func(t *testing.T) chains.Spec { return v.spec(0, noProof(t), v.devNode) }, proven, proven},
+		{"Slot", v.spec(0, v.devNode), proven, proven},
+		{"NoSlot", v.spec(-1, v.devNode), proven, asserted},
+		{"NotListed", spec(v.devNode), proven, asserted},
+		{"TwoNodes", v.spec(-1, v.devNode, twin), proven, confirmed},
+		{"NodeWithoutProofs", v.spec(0, noProof), asserted, asserted},
+		{"TwoNodesWithoutProofs", v.spec(0, noProof, alsoNone), confirmed, confirmed},
+		{"SecondNodeProves", v.spec(0, noProof, v.devNode), proven, proven},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, tt.spec(t))
+			s := open(t, tt.spec)
 			head, err := s.Head(t.Context())
 			require.NoError(t, err)
 			past, err := s.RefAt(t.Context(), head.Height-2)
@@ -114,7 +114,7 @@ func TestBalances(t *testing.T) {
 				require.NoError(t, err)
 				require.Len(t, snaps, len(touched))
 				for i, snap := range snaps {
-					require.Equal(t, touched[i], chains.Touch{Script: snap.Script, Asset: snap.Asset})
+					require.Equal(t, chains.Touch{Script: snap.Script, Asset: snap.Asset}, touched[i])
 					require.Equal(t, at, snap.At)
 					require.Equal(t, v.oracle(t, snap), snap.Amount.String())
 				}
@@ -228,10 +228,10 @@ func TestHostileTokens(t *testing.T) {
 	t.Parallel()
 	v := newVault(t)
 	v.call("anvil_setCode", multicall3.Hex(), hexBytes(contractCode(t, "Multicall", "runtime")))
-	mover := v.deploy("Greedy", 0, v.token, false)
+	mover := v.deploy("Greedy", v.token, false)
 	v.receipt(v.send(alice, &v.token, 0, invoke("transfer(address,uint256)", mover, 100)))
-	burner := v.deploy("Greedy", 0, v.token, true)
-	second := v.deploy("Token", 0, "Other", "OTH", 50)
+	burner := v.deploy("Greedy", v.token, true)
+	second := v.deploy("Token", "Other", "OTH", 50)
 	settings := v.spec(-1, v.devNode)
 	settings.Tokens = append(settings.Tokens,
 		chains.Token{Contract: second.Hex(), Symbol: "OTH", Slot: -1}, chains.Token{Contract: burner.Hex(), Symbol: "BRN", Slot: -1})

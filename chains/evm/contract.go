@@ -10,15 +10,17 @@ import (
 )
 
 // The functions that are called, by their selectors.
-var (
-	selectorBalanceOf  = [4]byte{0x70, 0xa0, 0x82, 0x31} // balanceOf(address), EIP-20
-	selectorSymbol     = [4]byte{0x95, 0xd8, 0x9b, 0x41} // symbol()
-	selectorName       = [4]byte{0x06, 0xfd, 0xde, 0x03} // name()
-	selectorDecimals   = [4]byte{0x31, 0x3c, 0xe5, 0x67} // decimals()
-	selectorAggregate3 = [4]byte{0x82, 0xad, 0x56, 0xcb} // aggregate3((address,bool,bytes)[])
+const (
+	selectorBalanceOf  = "\x70\xa0\x82\x31" // balanceOf(address), EIP-20
+	selectorSymbol     = "\x95\xd8\x9b\x41" // symbol()
+	selectorName       = "\x06\xfd\xde\x03" // name()
+	selectorDecimals   = "\x31\x3c\xe5\x67" // decimals()
+	selectorAggregate3 = "\x82\xad\x56\xcb" // aggregate3((address,bool,bytes)[])
 )
 
 // multicall3 is where Multicall3 stands on nearly every network.
+//
+//nolint:gochecknoglobals // a constant that Go has no literal for
 var multicall3 = common.HexToAddress("0xcA11bde05977b3631167028862bE2a173976CA11")
 
 // atHash names a block by its hash in a call for state, EIP-1898.
@@ -33,7 +35,7 @@ func ethCall(to common.Address, data []byte, block any) rpc.Request {
 // balanceOf returns the call data of balanceOf.
 func balanceOf(holder common.Address) []byte {
 	data := make([]byte, 36)
-	copy(data, selectorBalanceOf[:])
+	copy(data, selectorBalanceOf)
 	copy(data[16:], holder[:])
 	return data
 }
@@ -82,7 +84,7 @@ func aggregate(calls []pair) []byte {
 		w := wordFromUint64(uint64(n)) //nolint:gosec // sizes of our own
 		data = append(data, w[:]...)
 	}
-	data = append(data, selectorAggregate3[:]...)
+	data = append(data, selectorAggregate3...)
 	number(32)
 	number(len(calls))
 	for i := range calls {

@@ -8,6 +8,8 @@ import (
 )
 
 // The events that move tokens.
+//
+//nolint:gochecknoglobals // constants that Go has no literals for
 var (
 	topicTransfer   = crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)")) // EIP-20
 	topicDeposit    = crypto.Keccak256Hash([]byte("Deposit(address,uint256)"))          // WETH9

@@ -27,9 +27,10 @@ type headFeed struct {
 	changed  chan struct{} // closed when hash changes
 }
 
-// followHeads starts to listen for new heads, if a node has a WebSocket.
-func (s *Source) followHeads() *headFeed {
-	ctx, stop := context.WithCancel(context.Background())
+// followHeads starts to listen for new heads, if a node has a WebSocket. It goes
+// on after ctx has ended, until the feed is closed.
+func (s *Source) followHeads(ctx context.Context) *headFeed {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f := &headFeed{stop: stop, done: make(chan struct{}), changed: make(chan struct{})}
 	var upstreams []*rpc.Upstream
 	for _, u := range s.pool.Upstreams() {

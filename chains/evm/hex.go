@@ -50,9 +50,11 @@ func wordFromUint64(n uint64) (w word) {
 }
 
 // scalarEnd are the bytes that end a number or a name.
-var scalarEnd = []byte(" \t\n\r,:{}[]\"")
+const scalarEnd = " \t\n\r,:{}[]\""
 
 // nibbles gives the value of each hexadecimal digit, and 0xff for the rest.
+//
+//nolint:gochecknoglobals // a constant table
 var nibbles = func() (t [256]byte) {
 	for i := range t {
 		t[i] = 0xff

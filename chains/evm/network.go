@@ -32,25 +32,35 @@ type network struct {
 	alias common.Address
 }
 
-// networks are the ones that are known by chain id.
-var networks = map[uint64]network{
-	1:        {priced: true},
-	10:       {priced: true},
-	56:       {symbol: "BNB", name: "BNB", slip44: 714, priced: true},
-	100:      {symbol: "xDAI", name: "xDAI", slip44: 700, priced: true},
-	137:      {symbol: "POL", name: "POL", slip44: 966, priced: true, stateSync: true, alias: common.HexToAddress("0x1010")},
-	1337:     {priced: true, unsigned: true},
-	8453:     {priced: true},
-	17000:    {priced: true},
-	31337:    {priced: true, unsigned: true},
-	42161:    {},
-	42220:    {symbol: "CELO", name: "Celo", slip44: 52752, alias: common.HexToAddress("0x471EcE3750Da237f93B8E339c536989b8978a438")},
-	560048:   {priced: true},
-	11155111: {priced: true},
+// knownNetwork returns what is known of a chain id: nothing of most.
+func knownNetwork(id uint64) network {
+	switch id {
+	case 1, 10, 8453, 17000, 560048, 11155111:
+		return network{priced: true}
+	case 1337, 31337:
+		return network{priced: true, unsigned: true}
+	case 56:
+		return network{symbol: "BNB", name: "BNB", slip44: 714, priced: true}
+	case 100:
+		return network{symbol: "xDAI", name: "xDAI", slip44: 700, priced: true}
+	case 137:
+		return network{
+			symbol: "POL", name: "POL", slip44: 966, priced: true, stateSync: true,
+			alias: common.HexToAddress("0x0000000000000000000000000000000000001010"),
+		}
+	case 42220:
+		return network{
+			symbol: "CELO", name: "Celo", slip44: 52752,
+			alias: common.HexToAddress("0x471EcE3750Da237f93B8E339c536989b8978a438"),
+		}
+	}
+	return network{}
 }
 
 // systemLog is where the logs of EIP-7708 come from, which have the form of a
 // token's Transfer and speak of the native coin.
+//
+//nolint:gochecknoglobals // a constant that Go has no literal for
 var systemLog = common.HexToAddress("0xfffffffffffffffffffffffffffffffffffffffe")
 
 // chain returns what the network is called.

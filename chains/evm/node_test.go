@@ -155,9 +155,9 @@ func (n *devNode) send(from common.Address, to *common.Address, value uint64, da
 }
 
 // deploy creates a contract of testdata/contracts.sol.
-func (n *devNode) deploy(name string, value uint64, args ...any) common.Address {
+func (n *devNode) deploy(name string, args ...any) common.Address {
 	n.t.Helper()
-	tx := n.send(alice, nil, value, append(contractCode(n.t, name, "code"), pack(args...)...))
+	tx := n.send(alice, nil, 0, append(contractCode(n.t, name, "code"), pack(args...)...))
 	receipt := n.receipt(tx)
 	require.Equal(n.t, "0x1", receipt.Status, "deploy %s", name)
 	return common.HexToAddress(receipt.ContractAddress)

@@ -47,11 +47,12 @@ func load(tb testing.TB, file string) recorded {
 }
 
 func TestRecord(t *testing.T) {
+	t.Parallel()
 	if !*record {
 		t.Skip("run with -record to record anew")
 	}
 	node := startAnvil(t)
-	token := node.deploy("Token", 0, "Tally", "TLY", 1_000_000)
+	token := node.deploy("Token", "Tally", "TLY", 1_000_000)
 	node.call("evm_setAutomine", false)
 	var holders []common.Address
 	for i := range 100 {
@@ -94,7 +95,7 @@ func (n *devNode) save(file, hash string) {
 }
 
 func devRules() *rules {
-	return &rules{network: networks[31337], chainID: "eip155:31337", native: "eip155:31337/slip44:60"}
+	return &rules{network: knownNetwork(31337), chainID: "eip155:31337", native: "eip155:31337/slip44:60"}
 }
 
 // TestRecordedBlock verifies the recording, and finds in it what was put there.

@@ -23,11 +23,11 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	g := &stage{devNode: startAnvil(t)}
-	g.token = g.deploy("Token", 0, "Tally", "TLY", 1_000_000)
-	g.fake = g.deploy("Token", 0, "Tally", "TLY", 1_000_000)
-	g.wrapped = g.deploy("Token", 0, "Wrapped", "WETH", 0)
-	g.stray = g.deploy("Token", 0, "Wrapped", "WETH", 0)
-	g.payer = g.deploy("Payer", 0)
+	g.token = g.deploy("Token", "Tally", "TLY", 1_000_000)
+	g.fake = g.deploy("Token", "Tally", "TLY", 1_000_000)
+	g.wrapped = g.deploy("Token", "Wrapped", "WETH", 0)
+	g.stray = g.deploy("Token", "Wrapped", "WETH", 0)
+	g.payer = g.deploy("Payer")
 	settings := spec(g.devNode)
 	settings.Tokens = []chains.Token{
 		{Contract: g.token.Hex(), Symbol: "TLY", Decimals: 6, Slot: -1},
@@ -42,7 +42,7 @@ func newStage(t *testing.T) *stage {
 		token common.Address
 		to    common.Address
 	}{{g.token, bob}, {g.fake, bob}} {
-		g.send(alice, &call.token, 0, invoke("transfer(address,uint256)", call.to, 1000))
+		g.receipt(g.send(alice, &call.token, 0, invoke("transfer(address,uint256)", call.to, 1000)))
 	}
 	return g
 }
@@ -53,7 +53,7 @@ func TestDepositRules(t *testing.T) {
 	t.Parallel()
 	g := newStage(t)
 	most := word(common.MaxHash)
-	for _, tt := range []struct {
+	for _, tt := range []struct { //nolint:paralleltest // each transaction needs a block of its own
 		name  string
 		from  common.Address
 		to    *common.Address

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // errJSON says that an answer is not the JSON it should be.
@@ -164,7 +165,7 @@ func (s *scanner) skip() {
 			}
 			continue
 		default:
-			for s.at < len(s.text) && bytes.IndexByte(scalarEnd, s.text[s.at]) < 0 {
+			for s.at < len(s.text) && strings.IndexByte(scalarEnd, s.text[s.at]) < 0 {
 				s.at++
 			}
 		}

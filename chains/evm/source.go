@@ -75,7 +75,7 @@ func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (chains.Sou
 		return nil, fmt.Errorf("open chain %s: no node can be used: %s", spec.Slug, s.reasons())
 	}
 	s.describe()
-	s.heads = s.followHeads()
+	s.heads = s.followHeads(ctx)
 	return s, nil
 }
 
@@ -90,7 +90,7 @@ func (s *Source) reasons() string {
 
 // describe sets what follows from the chain id and the genesis.
 func (s *Source) describe() {
-	known := networks[s.id]
+	known := knownNetwork(s.id)
 	s.mu.Lock()
 	s.chain = known.chain(s.spec, s.id, *s.genesis)
 	s.mu.Unlock()

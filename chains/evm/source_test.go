@@ -217,7 +217,7 @@ func TestNetworks(t *testing.T) {
 		1: "eip155:1/slip44:60 ETH", 10: "eip155:10/slip44:60 ETH", 56: "eip155:56/slip44:714 BNB",
 		137: "eip155:137/slip44:966 POL", 8453: "eip155:8453/slip44:60 ETH", 424242: "eip155:424242/slip44:60 ETH",
 	} {
-		native := networks[id].chain(chains.Spec{}, id, common.Hash{}).Native
+		native := knownNetwork(id).chain(chains.Spec{}, id, common.Hash{}).Native
 		require.Equal(t, want, string(native.ID)+" "+native.Symbol)
 	}
 }

@@ -42,9 +42,9 @@ func (s *Source) Token(ctx context.Context, id chains.AssetID) (chains.Asset, er
 
 func tokenFrom(ctx context.Context, u *rpc.Upstream, contract common.Address) (symbol, name string, decimals int, err error) {
 	answers, err := u.Batch(ctx, []rpc.Request{
-		ethCall(contract, selectorSymbol[:], "latest"),
-		ethCall(contract, selectorName[:], "latest"),
-		ethCall(contract, selectorDecimals[:], "latest"),
+		ethCall(contract, []byte(selectorSymbol), "latest"),
+		ethCall(contract, []byte(selectorName), "latest"),
+		ethCall(contract, []byte(selectorDecimals), "latest"),
 	})
 	if err != nil {
 		return "", "", 0, fmt.Errorf("call the contract: %w", err)

@@ -20,7 +20,7 @@ import (
 
 // mainnet are the rules of a chain without exceptions.
 func mainnet() *rules {
-	return &rules{network: networks[1], chainID: "eip155:1", native: "eip155:1/slip44:60"}
+	return &rules{network: knownNetwork(1), chainID: "eip155:1", native: "eip155:1/slip44:60"}
 }
 
 // TestTransactionTypes compares encoding, hash and sender with go-ethereum's for
@@ -45,7 +45,7 @@ func TestTransactionTypes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var signer types.Signer = types.NewPragueSigner(big.NewInt(1))
+			signer := types.NewPragueSigner(big.NewInt(1))
 			if name == "NoReplay155" {
 				signer = types.HomesteadSigner{}
 			}
@@ -217,7 +217,7 @@ func TestPolygonStateSync(t *testing.T) {
 	t.Parallel()
 	l := eventLog{address: carol, n: 3, data: packNumber(8)}
 	l.topics = [4]common.Hash{topicTransfer, {}, common.BytesToHash(bob[:])}
-	b := sealed(t, &rules{network: networks[137], chainID: "eip155:137", native: "native"}, func(*block) {})
+	b := sealed(t, &rules{network: knownNetwork(137), chainID: "eip155:137", native: "native"}, func(*block) {})
 	b.txs = []transaction{{hash: common.Hash{9}}}
 	l.block, l.tx = b.header.hash, common.Hash{9}
 	b.receipts = []receipt{{tx: common.Hash{9}, block: b.header.hash, status: optional[uint64]{1, true}, logs: []eventLog{l}}}
