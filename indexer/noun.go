@@ -69,7 +69,8 @@ type Account struct {
 	ID          uuid.UUID
 	Realm       Realm
 	UserID      uuid.UUID
-	Chain       string // slug
+	Chain       string // slug, "" at a venue
+	Venue       string // "" on a chain
 	Kind        AccountKind
 	Wallet      string // canonical spelling
 	Name        string

@@ -107,7 +107,7 @@ func digest(wallet string) []byte {
 func account(row db.Account) indexer.Account {
 	return indexer.Account{
 		ID: row.ID, Realm: indexer.Realm{Tenant: row.Tenant, Environment: chains.Environment(row.Environment)},
-		UserID: row.UserID, Chain: row.Chain, Kind: indexer.AccountKind(row.Kind), Wallet: row.Wallet,
+		UserID: row.UserID, Chain: row.Chain, Venue: row.Venue, Kind: indexer.AccountKind(row.Kind), Wallet: row.Wallet,
 		Name: row.Name, Description: row.Description, CreatedAt: row.CreatedAt.UTC(),
 	}
 }

@@ -621,4 +621,3 @@ SELECT l.account_id, t.id::text, t.version, t.status FROM transfers AS t JOIN ac
 	}
 	require.NoError(m.t, rows.Err())
 }
-

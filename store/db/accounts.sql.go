@@ -26,7 +26,8 @@ SELECT
     version,
     created_at,
     synced_at,
-    deleted_at
+    deleted_at,
+    venue
 FROM accounts
 WHERE id = $1
 AND tenant = $2
@@ -59,6 +60,7 @@ func (q *Queries) Account(ctx context.Context, arg AccountParams) (Account, erro
 		&i.CreatedAt,
 		&i.SyncedAt,
 		&i.DeletedAt,
+		&i.Venue,
 	)
 	return i, err
 }
@@ -78,7 +80,8 @@ SELECT
     version,
     created_at,
     synced_at,
-    deleted_at
+    deleted_at,
+    venue
 FROM accounts
 WHERE tenant = $1
 AND environment = $2
@@ -121,6 +124,7 @@ func (q *Queries) AccountByWallet(ctx context.Context, arg AccountByWalletParams
 		&i.CreatedAt,
 		&i.SyncedAt,
 		&i.DeletedAt,
+		&i.Venue,
 	)
 	return i, err
 }
@@ -155,7 +159,8 @@ SELECT
     version,
     created_at,
     synced_at,
-    deleted_at
+    deleted_at,
+    venue
 FROM accounts
 WHERE user_id = $1
 AND tenant = $2
@@ -195,6 +200,7 @@ func (q *Queries) Accounts(ctx context.Context, arg AccountsParams) ([]Account, 
 			&i.CreatedAt,
 			&i.SyncedAt,
 			&i.DeletedAt,
+			&i.Venue,
 		); err != nil {
 			return nil, err
 		}

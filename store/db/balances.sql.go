@@ -15,7 +15,7 @@ import (
 
 const accountStates = `-- name: AccountStates :many
 SELECT
-    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at,
+    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at, a.venue,
     c.family,
     coalesce(c.height, -1)::bigint AS height,
     c.head,
@@ -118,6 +118,7 @@ func (q *Queries) AccountStates(ctx context.Context, arg AccountStatesParams) ([
 			&i.Account.CreatedAt,
 			&i.Account.SyncedAt,
 			&i.Account.DeletedAt,
+			&i.Account.Venue,
 			&i.Family,
 			&i.Height,
 			&i.Head,

@@ -27,6 +27,7 @@ type Account struct {
 	CreatedAt    time.Time
 	SyncedAt     *time.Time
 	DeletedAt    *time.Time
+	Venue        string
 }
 
 type AccountScript struct {
@@ -99,6 +100,17 @@ type Event struct {
 	OccurredAt      time.Time
 }
 
+type Holding struct {
+	AccountID   uuid.UUID
+	Tenant      string
+	Environment string
+	Wallet      string
+	Code        string
+	Amount      chains.Amount
+	Decimals    int32
+	UpdatedAt   time.Time
+}
+
 type Input struct {
 	Chain     string
 	Tx        chains.Hash
@@ -161,6 +173,15 @@ type Stale struct {
 	ScriptID int64
 	AssetID  int64
 	Height   int64
+}
+
+type Stream struct {
+	AccountID  uuid.UUID
+	Owner      *uuid.UUID
+	Epoch      int64
+	LeaseUntil time.Time
+	Cursor     json.RawMessage
+	SyncedAt   *time.Time
 }
 
 type Sum struct {

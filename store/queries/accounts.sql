@@ -41,7 +41,8 @@ SELECT
     version,
     created_at,
     synced_at,
-    deleted_at
+    deleted_at,
+    venue
 FROM accounts
 WHERE id = @id
 AND tenant = @tenant
@@ -71,7 +72,8 @@ SELECT
     version,
     created_at,
     synced_at,
-    deleted_at
+    deleted_at,
+    venue
 FROM accounts
 WHERE tenant = @tenant
 AND environment = @environment
@@ -96,7 +98,8 @@ SELECT
     version,
     created_at,
     synced_at,
-    deleted_at
+    deleted_at,
+    venue
 FROM accounts
 WHERE user_id = @user_id
 AND tenant = @tenant
