@@ -1,14 +1,8 @@
 package evm
 
 import (
-	"context"
 	"math/big"
-	"net"
-	"os"
-	"os/exec"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -16,49 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tallyd/chains"
+	"tallyd/chains/localnode"
 )
 
 // gethKey is the published key of geth's development account.
 const gethKey = "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291"
 
-// startGeth runs a geth on a development chain (TALLYD_GETH or PATH).
-func startGeth(t *testing.T) *devNode {
-	t.Helper()
-	bin := os.Getenv("TALLYD_GETH")
-	if bin == "" {
-		var err error
-		if bin, err = exec.LookPath("geth"); err != nil {
-			t.Skip("no geth: set TALLYD_GETH")
-		}
-	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	host, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	dir := t.TempDir()
-	cmd := exec.Command(bin, "--dev", "--datadir", dir, "--gcmode", "archive", "--state.scheme", "hash", //nolint:noctx // ended below
-		"--networkid", "1337", "--nodiscover", "--maxpeers", "0", "--nat", "none", "--ipcdisable", "--authrpc.port", "0",
-		"--http", "--http.addr", host, "--http.port", port, "--http.api", "eth,net,web3,debug,dev")
-	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
-	require.NoError(t, cmd.Start())
-	node := newDevNode(t, "http://"+host+":"+port)
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	require.Eventually(t, func() bool {
-		_, err := node.try(context.Background(), "eth_chainId")
-		return err == nil
-	}, 60*time.Second, 50*time.Millisecond, "geth did not start")
-	return node
-}
-
 // TestGeth verifies what geth makes of the newest forks, down to the header's
 // hash, and holds legs and proven balances against each other.
 func TestGeth(t *testing.T) {
 	t.Parallel()
-	node := startGeth(t)
+	node := newDevNode(t, localnode.TestGeth(t).URL)
 	settings := spec(node)
 	settings.Network = "1337"
 	s := open(t, settings)

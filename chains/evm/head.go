@@ -18,8 +18,9 @@ const (
 
 // headFeed remembers the newest block that a subscription announced.
 type headFeed struct {
-	stop context.CancelFunc
-	done chan struct{}
+	stop       context.CancelFunc
+	done       chan struct{}
+	subscribes bool // some node has a WebSocket
 
 	mu       sync.Mutex
 	hash     common.Hash   // announced last; zero while nothing was, or after a break
@@ -38,6 +39,7 @@ func (s *Source) followHeads(ctx context.Context) *headFeed {
 			upstreams = append(upstreams, u)
 		}
 	}
+	f.subscribes = len(upstreams) > 0
 	go func() {
 		defer close(f.done)
 		s.listen(ctx, f, upstreams)
@@ -110,7 +112,8 @@ func (f *headFeed) news(known common.Hash) (news bool, changed <-chan struct{}) 
 	return news, f.changed
 }
 
-// broken reports whether the subscription has ended since the last announcement.
+// broken reports whether nothing was announced since the subscription began, or
+// broke.
 func (f *headFeed) broken() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,14 +126,16 @@ func (f *headFeed) close() {
 }
 
 // WaitHead implements chains.HeadWaiter. The hint is a node's announcement of a
-// new head by WebSocket; nothing of it is believed. Where no node has one, it
-// waits until ctx ends, which leaves the tick to the caller.
+// new head by WebSocket; nothing of it is believed. Before the first one the
+// node is asked once. Where no node has a WebSocket, it waits until ctx ends,
+// which leaves the tick to the caller.
 func (s *Source) WaitHead(ctx context.Context, known chains.Hash) error {
-	for {
-		news, changed := s.heads.news(common.Hash(known))
-		if news {
-			return nil
-		}
+	news, changed := s.heads.news(common.Hash(known))
+	if s.heads.broken() && s.heads.subscribes {
+		head, err := s.Head(ctx)
+		news = err == nil && head.Hash != known
+	}
+	for !news {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -138,6 +143,8 @@ func (s *Source) WaitHead(ctx context.Context, known chains.Hash) error {
 			if s.heads.broken() {
 				return nil
 			}
+			news, changed = s.heads.news(common.Hash(known))
 		}
 	}
+	return nil
 }

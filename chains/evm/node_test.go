@@ -8,10 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tallyd/chains"
+	"tallyd/chains/localnode"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,40 +42,12 @@ type devNode struct {
 	client  *http.Client
 }
 
-// startAnvil runs anvil (TALLYD_ANVIL or PATH) for one test. Without it the test
-// is skipped, or fails when TALLYD_REQUIRE=1.
-func startAnvil(t *testing.T, flags ...string) *devNode {
+// startAnvil runs anvil for one test.
+func startAnvil(t *testing.T) *devNode {
 	t.Helper()
-	bin := os.Getenv("TALLYD_ANVIL")
-	if bin == "" {
-		var err error
-		if bin, err = exec.LookPath("anvil"); err != nil {
-			if os.Getenv("TALLYD_REQUIRE") == "1" {
-				t.Fatal("anvil is needed: set TALLYD_ANVIL")
-			}
-			t.Skip("no anvil: set TALLYD_ANVIL")
-		}
-	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	host, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	home := t.TempDir()
-	flags = append([]string{"--host", host, "--port", port, "--silent", "--prune-history", "500"}, flags...)
-	cmd := exec.Command(bin, flags...) //nolint:noctx // ended below, when the test has closed what uses it
-	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
-	require.NoError(t, cmd.Start())
-	node := newDevNode(t, "http://"+host+":"+port)
-	node.ws = "ws://" + host + ":" + port
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	require.Eventually(t, func() bool {
-		_, err := node.try(context.Background(), "eth_chainId")
-		return err == nil
-	}, 30*time.Second, 20*time.Millisecond, "anvil did not start")
+	anvil := localnode.TestAnvil(t)
+	node := newDevNode(t, anvil.URL)
+	node.ws = anvil.WebSocket
 	return node
 }
 

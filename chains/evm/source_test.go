@@ -2,6 +2,8 @@ package evm
 
 import (
 	"context"
+	"encoding/json"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,10 +11,12 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"tallyd/chains"
+	"tallyd/chains/chainstest"
 )
 
 // The abilities a Source claims.
@@ -29,7 +33,12 @@ var (
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	node := startAnvil(t)
-	other := startAnvil(t, "--timestamp", "1700000000") // the same chain id, another block 0
+	// The same chain id, another block 0.
+	other := startLiar(t, node, in("eth_getBlockByNumber", func(any) any {
+		text, err := json.Marshal(&types.Header{Difficulty: big.NewInt(0), Number: big.NewInt(0), Extra: []byte("reset")})
+		require.NoError(t, err)
+		return json.RawMessage(text)
+	}))
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
 	unreachable := newDevNode(t, dead.URL)
@@ -73,6 +82,40 @@ func TestOpen(t *testing.T) {
 	cancel()
 	_, err = Open(ended, spec(node), zerolog.Nop())
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	node := startAnvil(t)
+	block := func(t *testing.T, tag string) *header {
+		t.Helper()
+		h, err := decodeHeader(node.call("eth_getBlockByNumber", tag, false))
+		require.NoError(t, err)
+		return h
+	}
+	mine := func(_ *testing.T, n int) {
+		for i := range n {
+			node.receipt(node.send(alice, &bob, uint64(i), nil)) //nolint:gosec // small numbers
+		}
+	}
+	chainstest.SourceConformance(t, chainstest.Backend{
+		Source: open(t, spec(node)),
+		Mine:   mine,
+		Reorg: func(t *testing.T, depth int) {
+			t.Helper()
+			node.call("anvil_reorg", depth, []any{})
+			mine(t, 1)
+		},
+		Head: func(t *testing.T) (uint64, chains.Hash) {
+			t.Helper()
+			h := block(t, "latest")
+			return h.number, chains.Hash(h.hash)
+		},
+		Hash: func(t *testing.T, height uint64) chains.Hash {
+			t.Helper()
+			return chains.Hash(block(t, hexNumber(height)).hash)
+		},
+	})
 }
 
 func TestNotFound(t *testing.T) {
@@ -123,7 +166,8 @@ func TestReorg(t *testing.T) {
 // TestTransactionsWithoutSignature: a development node may act for anyone.
 func TestTransactionsWithoutSignature(t *testing.T) {
 	t.Parallel()
-	node := startAnvil(t, "--auto-impersonate")
+	node := startAnvil(t)
+	node.call("anvil_autoImpersonateAccount", true)
 	s := open(t, spec(node))
 	stranger := fresh(1)
 	node.receipt(node.send(alice, &stranger, 1e18, nil))
