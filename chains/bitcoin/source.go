@@ -39,6 +39,17 @@ type Source struct {
 	log      zerolog.Logger
 }
 
+var (
+	_ chains.Source         = (*Source)(nil)
+	_ chains.HeadWaiter     = (*Source)(nil)
+	_ chains.MempoolReader  = (*Source)(nil)
+	_ chains.UnspentScanner = (*Source)(nil)
+	_ chains.BlockLocator   = (*Source)(nil)
+	_ chains.Wallets        = (*Source)(nil)
+	_ chains.Prober         = (*Source)(nil)
+	_ chains.HealthReporter = (*Source)(nil)
+)
+
 // openTime bounds how long Open waits for nodes that do not answer.
 const openTime = 5 * time.Second
 

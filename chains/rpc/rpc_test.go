@@ -349,6 +349,18 @@ func TestEndOfContextIsNobodysFault(t *testing.T) {
 	require.Equal(t, "not asked yet", pool.Health()[0].Reason)
 }
 
+func TestClosedIdleConnectionIsNoFault(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(text(200, `{"result":1,"id":1}`))
+	t.Cleanup(server.Close)
+	u := open(t, rpc.Options{}, chains.Upstream{URL: server.URL}).Upstreams()[0]
+	for range 50 {
+		_, err := u.Call(t.Context(), "x")
+		require.NoError(t, err)
+		server.CloseClientConnections()
+	}
+}
+
 func TestBudgetDelays(t *testing.T) {
 	t.Parallel()
 	upstream := serve(t, text(200, `{"result":1,"id":1}`))

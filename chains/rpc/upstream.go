@@ -89,6 +89,10 @@ func (u *Upstream) post(ctx context.Context, client *http.Client, doc []byte) (i
 		return 0, nil, withoutURL(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	// Without a value the header is not sent: it tells net/http that the call may
+	// be repeated when the node had closed the idle connection it was sent on.
+	// All calls may: even broadcasting a transaction twice is doing it once.
+	req.Header["Idempotency-Key"] = nil
 	return u.send(client, req, maxBody)
 }
 
