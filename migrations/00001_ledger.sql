@@ -249,6 +249,14 @@ CREATE TABLE stale (
 );
 CREATE INDEX stale_chain ON stale (chain, height);
 
+-- Who searches the past of a chain now. A search is work that was done twice at
+-- worst: the lease keeps two from doing it side by side, and fences nothing.
+CREATE TABLE search_leases (
+    chain text PRIMARY KEY REFERENCES cursors,
+    owner uuid NOT NULL,
+    lease_until timestamptz NOT NULL
+);
+
 -- An event is written in the transaction that made the change, and numbered
 -- after that has committed: a reader that is past 10 never misses a late 9.
 CREATE TABLE events (

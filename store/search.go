@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/google/uuid"
 
 	"tallyd/chains"
 	"tallyd/indexer"
@@ -40,4 +43,23 @@ func (s *Store) Outpoints(ctx context.Context, searches []int64) ([]chains.Outpo
 		outpoints = append(outpoints, chains.Outpoint{Tx: row.Tx, Vout: uint32(row.Vout)})
 	}
 	return outpoints, nil
+}
+
+// AcquireSearch takes or keeps the right to search the past of a chain until ttl
+// from now by the database's clock, and reports whether the owner has it.
+func (s *Store) AcquireSearch(ctx context.Context, chain string, owner uuid.UUID, ttl time.Duration) (bool, error) {
+	taken, err := s.queries().TakeSearch(ctx, db.TakeSearchParams{Chain: chain, Owner: owner, Seconds: ttl.Seconds()})
+	if err != nil {
+		return false, fmt.Errorf("take search: %w", err)
+	}
+	return taken > 0, nil
+}
+
+// ReleaseSearch gives that right up, so that another process need not wait for
+// it to run out.
+func (s *Store) ReleaseSearch(ctx context.Context, chain string, owner uuid.UUID) error {
+	if err := s.queries().DropSearch(ctx, db.DropSearchParams{Chain: chain, Owner: owner}); err != nil {
+		return fmt.Errorf("release search: %w", err)
+	}
+	return nil
 }

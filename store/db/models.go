@@ -148,6 +148,12 @@ type Script struct {
 	CreatedAt     time.Time
 }
 
+type SearchLease struct {
+	Chain      string
+	Owner      uuid.UUID
+	LeaseUntil time.Time
+}
+
 type Sequencer struct {
 	One        bool
 	Last       int64

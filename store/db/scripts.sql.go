@@ -8,6 +8,7 @@ package db
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"tallyd/chains"
 )
 
@@ -38,6 +39,23 @@ func (q *Queries) AddScripts(ctx context.Context, arg AddScriptsParams) error {
 		arg.WatchVersion,
 		arg.Handover,
 	)
+	return err
+}
+
+const dropSearch = `-- name: DropSearch :exec
+DELETE FROM search_leases
+WHERE chain = $1
+AND owner = $2
+`
+
+type DropSearchParams struct {
+	Chain string
+	Owner uuid.UUID
+}
+
+// DropSearch gives the lease of a chain's searches up.
+func (q *Queries) DropSearch(ctx context.Context, arg DropSearchParams) error {
+	_, err := q.db.Exec(ctx, dropSearch, arg.Chain, arg.Owner)
 	return err
 }
 
@@ -257,6 +275,33 @@ func (q *Queries) SearchedScripts(ctx context.Context, arg SearchedScriptsParams
 		return nil, err
 	}
 	return items, nil
+}
+
+const takeSearch = `-- name: TakeSearch :execrows
+INSERT INTO search_leases AS l (chain, owner, lease_until)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3::float8))
+ON CONFLICT (chain) DO UPDATE
+SET
+    owner = EXCLUDED.owner,
+    lease_until = EXCLUDED.lease_until
+WHERE l.owner = EXCLUDED.owner
+OR l.lease_until < clock_timestamp()
+`
+
+type TakeSearchParams struct {
+	Chain   string
+	Owner   uuid.UUID
+	Seconds float64
+}
+
+// TakeSearch takes or keeps the lease of a chain's searches by the database's
+// clock, and changes no row while another owner holds it.
+func (q *Queries) TakeSearch(ctx context.Context, arg TakeSearchParams) (int64, error) {
+	result, err := q.db.Exec(ctx, takeSearch, arg.Chain, arg.Owner, arg.Seconds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const unspentOutpoints = `-- name: UnspentOutpoints :many

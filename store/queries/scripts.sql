@@ -104,3 +104,21 @@ AND NOT EXISTS (
     AND o.spent_vout = t.vout
     AND o.status = 'confirmed'
 );
+
+-- name: TakeSearch :execrows
+-- TakeSearch takes or keeps the lease of a chain's searches by the database's
+-- clock, and changes no row while another owner holds it.
+INSERT INTO search_leases AS l (chain, owner, lease_until)
+VALUES (@chain, @owner, clock_timestamp() + make_interval(secs => @seconds::float8))
+ON CONFLICT (chain) DO UPDATE
+SET
+    owner = EXCLUDED.owner,
+    lease_until = EXCLUDED.lease_until
+WHERE l.owner = EXCLUDED.owner
+OR l.lease_until < clock_timestamp();
+
+-- name: DropSearch :exec
+-- DropSearch gives the lease of a chain's searches up.
+DELETE FROM search_leases
+WHERE chain = @chain
+AND owner = @owner;
