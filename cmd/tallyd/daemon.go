@@ -54,7 +54,9 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return fmt.Errorf("open Redis: %w", err)
 	}
 	defer d.cache.Close()
-	d.jobs, err = jobs.Open(ctx, d.store, d.search, log)
+	d.jobs, err = jobs.New(jobs.Config{
+		Pool: d.store.Pool(), PollOnly: d.store.PollOnly(), Searches: d.store, Search: d.search, Log: log,
+	})
 	if err != nil {
 		return fmt.Errorf("open jobs: %w", err)
 	}
@@ -69,7 +71,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 			Sequencer: d.store, Owner: d.owner, Every: numberEvery, Wake: d.wrote, Log: log,
 		}.Run(ctx)
 	})
-	group.Go(func() error { return d.jobs.Run(ctx) })
+	group.Go(func() error { return d.work(ctx) })
 	group.Go(func() error { return indexer.RunJobs(ctx, d.schedule(), log) })
 	group.Go(func() error { return d.serve(ctx, listener) })
 	if ready != nil {
@@ -119,6 +121,21 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		return context.Cause(ctx)
 	}
 	return err //nolint:wrapcheck // the chain says what it was doing
+}
+
+// work works jobs until ctx ends, and waits for those under way.
+func (d *daemon) work(ctx context.Context) error {
+	if err := d.jobs.Start(ctx); err != nil {
+		return err //nolint:wrapcheck // the client says what it was doing
+	}
+	<-ctx.Done()
+	const grace = 10 * time.Second
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := d.jobs.Stop(stopping); err != nil {
+		d.log.Warn().Err(err).Msg("jobs cut off")
+	}
+	return context.Cause(ctx)
 }
 
 // search searches the past of one chain's new scripts.

@@ -83,7 +83,8 @@ func (s *stack) start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, s.cfg, listener, log, nil, nil) }()
+	opened := make(chan *daemon, 1)
+	go func() { ended <- run(ctx, s.cfg, listener, log, nil, func(d *daemon) { opened <- d }) }()
 	var stopped bool
 	s.stop = func() {
 		if !stopped {
@@ -93,6 +94,12 @@ func (s *stack) start() {
 		}
 	}
 	s.t.Cleanup(func() { s.stop() })
+	select {
+	case d := <-opened:
+		require.NoError(s.t, d.awaitChains(s.t.Context()))
+	case err := <-ended:
+		require.NoError(s.t, err)
+	}
 }
 
 // call does one request and returns status and body.
