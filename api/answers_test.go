@@ -61,7 +61,9 @@ func TestAmountsAreExact(t *testing.T) {
 func TestUnknownIsNotZero(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.ledger.held["eth"] = indexer.AccountBalance{State: indexer.AccountState{Status: "syncing", Error: "no node answers"}}
+	d.ledger.set(func(f *fakeLedger) {
+		f.held["eth"] = indexer.AccountBalance{State: indexer.AccountState{Status: "syncing", Error: "no node answers"}}
+	})
 	_, bearer := d.user()
 	btc, eth := d.connect(bearer, "btc", "bc1q"), d.connect(bearer, "eth", "0x1")
 
@@ -87,9 +89,11 @@ func TestTotalsOverChains(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	wrapped := chains.Asset{ID: "eip155:1/erc20:0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", Symbol: "BTC", Decimals: 18, Listed: true}
-	b := d.ledger.held["eth"]
-	b.Balances = []indexer.Balance{{Asset: wrapped, Amount: chains.NewAmount(1)}}
-	d.ledger.held["eth"] = b
+	d.ledger.set(func(f *fakeLedger) {
+		b := f.held["eth"]
+		b.Balances = []indexer.Balance{{Asset: wrapped, Amount: chains.NewAmount(1)}}
+		f.held["eth"] = b
+	})
 	_, bearer := d.user()
 	d.connect(bearer, "btc", "one")
 	d.connect(bearer, "btc", "two")
@@ -120,7 +124,7 @@ func TestTransactions(t *testing.T) {
 		{Source: "log:0", Side: chains.In, Asset: stateToken, Amount: chains.NewAmount(2), Address: "0xme", PeerAddress: "0xpool"},
 		{Source: "value", Side: chains.Out, Asset: eth, Amount: chains.NewAmount(1), Address: "0xme", PeerAddress: "0xpool"},
 	}}
-	d.ledger.pages = [][]indexer.Transaction{{sent}, {swap}}
+	d.ledger.set(func(f *fakeLedger) { f.pages = [][]indexer.Transaction{{sent}, {swap}} })
 
 	first := d.call("GET", "/v1/aggregate/transactions?limit=1&since=2020-1-1&until=2026-11-22&status=confirmed,pending&currency=EUR", "", "Authorization", bearer)
 	require.Equal(t, http.StatusOK, first.StatusCode, "%s", first.raw)
@@ -168,9 +172,11 @@ func TestEvents(t *testing.T) {
 		if seq == 1 {
 			realm = other
 		}
-		d.ledger.events = append(d.ledger.events, indexer.Event{
-			Seq: seq + 1, ID: uuid.New(), Realm: realm, Type: "transfer.confirmed", Chain: "btc", ResourceID: "r", ResourceVersion: 1,
-			Data: json.RawMessage(`{"amount":9007199254740993.000000000000000001}`), OccurredAt: noon,
+		d.ledger.set(func(f *fakeLedger) {
+			f.events = append(f.events, indexer.Event{
+				Seq: seq + 1, ID: uuid.New(), Realm: realm, Type: "transfer.confirmed", Chain: "btc", ResourceID: "r", ResourceVersion: 1,
+				Data: json.RawMessage(`{"amount":9007199254740993.000000000000000001}`), OccurredAt: noon,
+			})
 		})
 	}
 	a := d.call("GET", "/v1/events?limit=2", "", "X-API-Key", master)
@@ -206,13 +212,11 @@ func TestChainsAndProbes(t *testing.T) {
 	}
 	require.NotContains(t, metrics, `tallyd_chain_height{chain="dev"}`, "no block is not height 0")
 
-	d.ledger.chains[1].State = indexer.StateStarting
+	d.ledger.set(func(f *fakeLedger) { f.chains[1].State = indexer.StateStarting })
 	a = d.call("GET", "/ready", "")
 	requireProblem(t, a, http.StatusServiceUnavailable, "unavailable")
 	require.Contains(t, string(a.raw), `"dev":["starting`)
-	d.ledger.mu.Lock()
-	d.ledger.down = errors.New("password=hunter2")
-	d.ledger.mu.Unlock()
+	d.ledger.set(func(f *fakeLedger) { f.down = errors.New("password=hunter2") })
 	a = d.call("GET", "/ready", "")
 	requireProblem(t, a, http.StatusServiceUnavailable, "unavailable")
 	require.NotContains(t, string(a.raw), "hunter2")
@@ -249,6 +253,7 @@ func TestDocumentMatchesRoutes(t *testing.T) {
 	a := d.call("GET", "/openapi.json", "")
 	var doc struct {
 		OpenAPI string
+		Servers []struct{ URL string }
 		Paths   map[string]map[string]struct {
 			OperationID string
 			Security    []map[string][]string
@@ -259,6 +264,7 @@ func TestDocumentMatchesRoutes(t *testing.T) {
 	require.NoError(t, json.Unmarshal(a.raw, &doc))
 	require.Equal(t, "3.1.0", doc.OpenAPI)
 	require.NotContains(t, doc.Components.Schemas, "ErrorModel")
+	require.Equal(t, "https://tallyd.example", doc.Servers[0].URL)
 	var documented []string
 	for path, item := range doc.Paths {
 		for method, op := range item {

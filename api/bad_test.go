@@ -88,8 +88,10 @@ func TestBadInput(t *testing.T) {
 		{"MemberTwice", "POST", "/v1/users", `{"name":"n","name":"m"}`, key, 400, "bad_request", "not valid JSON"},
 		{"Array", "POST", "/v1/users", `[]`, key, 400, "invalid_input", "expected object"},
 		{"NoBody", "POST", "/v1/users", ``, key, 400, "bad_request", "body is required"},
-		{"Deep", "POST", "/v1/users", `{"x":` + strings.Repeat("[", 30_000), key, 400, "bad_request", "not valid JSON"},
-		{"Oversized", "POST", "/v1/users", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, key, 413, "body_too_large", ""},
+		{"Deep", "POST", "/v1/users", `{"x":` + strings.Repeat("[", 900), key, 400, "bad_request", "not valid JSON"},
+		{"Oversized", "POST", "/v1/users", strings.Repeat(" ", 1025), key, 413, "body_too_large", ""},
+		{"Huge", "POST", "/v1/users", strings.Repeat(" ", 1<<20), key, 413, "body_too_large", ""},
+		{"AsLongAsAllowed", "POST", "/v1/users", strings.Repeat(" ", 1024), key, 400, "bad_request", ""},
 		{"ContentType", "POST", "/v1/users", `{"name":"n"}`, append(slices.Clone(key), "Content-Type", "text/plain"), 415, "unsupported_media", ""},
 		{"Form", "POST", "/v1/users", `name=n`, append(slices.Clone(key), "Content-Type", "application/x-www-form-urlencoded"), 415, "unsupported_media", ""},
 
@@ -138,9 +140,10 @@ func TestBadInput(t *testing.T) {
 		{"AnotherScheme", "GET", "/v1/aggregate/balance", ``, []string{"Authorization", "Basic " + canary}, 401, "invalid_token", ""},
 		{"WrongKey", "GET", "/v1/users", ``, []string{"X-API-Key", canary}, 401, "invalid_key", `"message":"Unauthorized"`},
 	}
-	before := d.users.writes
+	before, _ := d.users.state()
 	t.Cleanup(func() {
-		require.Equal(t, before, d.users.writes, "nothing may be written")
+		after, _ := d.users.state()
+		require.Equal(t, before, after, "nothing may be written")
 		require.NotContains(t, d.log.String(), canary)
 		require.NotContains(t, d.log.String(), master)
 	})
@@ -231,7 +234,10 @@ func TestForgedTokens(t *testing.T) {
 			requireProblem(t, d.call("POST", "/v1/onchain/btc/connect", `{"wallet":"forged"}`, header...), http.StatusForbidden, "invalid_token")
 		})
 	}
-	t.Cleanup(func() { require.Len(t, d.users.accounts, 1) })
+	t.Cleanup(func() {
+		_, left := d.users.state()
+		require.Equal(t, 1, left)
+	})
 }
 
 func TestKeys(t *testing.T) {
@@ -254,10 +260,11 @@ func TestKeys(t *testing.T) {
 	_, expired := issue([]string{"*:*"}, &past)
 	gone, revoked := issue([]string{"*:*"}, nil)
 	gone.RevokedAt = &past
-	d.keys.keys[gone.ID] = gone
 	moved, elsewhere := issue([]string{"*:*"}, nil)
 	moved.Realm.Environment = chains.Test
-	d.keys.keys[moved.ID] = moved
+	d.keys.mu.Lock()
+	d.keys.keys[gone.ID], d.keys.keys[moved.ID] = gone, moved
+	d.keys.mu.Unlock()
 	_, other, err := access.NewKey(access.Pepper("another pepper, same id"), access.Request{Realm: live, Scopes: []string{"*:*"}}, time.Now())
 	require.NoError(t, err)
 	_, unknown, err := access.NewKey(d.pepper, access.Request{Realm: live, Scopes: []string{"*:*"}}, time.Now())
@@ -276,7 +283,9 @@ func TestKeys(t *testing.T) {
 
 	require.Contains(t, d.log.String(), `"caller":"`+reader.ID+`"`)
 	require.NoError(t, d.gate.Flush(t.Context()))
+	d.keys.mu.Lock()
 	require.Equal(t, []string{reader.ID}, slices.Collect(maps.Keys(d.keys.touched)))
+	d.keys.mu.Unlock()
 
 	// A fault of the store is ours, not the caller's, and stays ours.
 	d.keys.mu.Lock()
@@ -302,7 +311,7 @@ func TestFaults(t *testing.T) {
 
 	// Without its accounts the fake panics.
 	id := d.connect(bearer, "btc", "bc1q")
-	d.ledger.users = nil
+	d.ledger.set(func(f *fakeLedger) { f.users = nil })
 	a = d.call("GET", "/v1/onchain/btc/account/"+id+"/balance", "", "Authorization", bearer)
 	requireProblem(t, a, http.StatusInternalServerError, "internal")
 	require.Contains(t, d.log.String(), "panic: ")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,32 @@ import (
 	"tallyd/chains"
 	"tallyd/indexer"
 )
+
+// Blockmate's script runs unchanged but for its base URL and the token that it
+// asks its reader to fill in.
+func TestQuickstartScript(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../shared/seeds/blockmate-quickstart.txt")
+	if err != nil {
+		t.Skipf("the quickstart page is not beside this repository: %v", err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "python3", "-c", "import requests").CombinedOutput(); err != nil {
+		t.Skipf("python3 with requests is not installed: %s", out)
+	}
+	d := newDesk(t)
+	d.ledger.set(func(f *fakeLedger) { f.pending = 2 })
+	_, script, found := strings.Cut(string(page), "\nimport requests\n")
+	require.True(t, found)
+	script, _, found = strings.Cut(script, "\nIf you would like")
+	require.True(t, found)
+	script = "import requests\n" + strings.ReplaceAll(script, "https://api.blockmate.io", d.url)
+	script = strings.Replace(script, "# Fill in your token\n", "my_project_token = '"+master+"'\n", 1)
+	cmd := exec.CommandContext(t.Context(), "python3", "-c", script)
+	cmd.Env = append(os.Environ(), "no_proxy=*", "NO_PROXY=*")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "=== Balance ===\n=== Transactions ===\n[]")
+}
 
 // The examples run as they stand against an API.
 func TestExamples(t *testing.T) {
@@ -26,10 +53,12 @@ func TestExamples(t *testing.T) {
 				t.Skip("curl is not installed")
 			}
 			d := newDesk(t)
-			d.ledger.pages = [][]indexer.Transaction{{{
-				Chain: "btc", Tx: chains.Hash{1}, Status: indexer.StatusConfirmed, Block: tip, Confirmations: 1, Time: noon,
-				Legs: []indexer.Leg{{Source: "vout:0", Side: chains.In, Asset: btc, Amount: chains.NewAmount(150_000_000), Address: "bc1q"}},
-			}}}
+			d.ledger.set(func(f *fakeLedger) {
+				f.pages = [][]indexer.Transaction{{{
+					Chain: "btc", Tx: chains.Hash{1}, Status: indexer.StatusConfirmed, Block: tip, Confirmations: 1, Time: noon,
+					Legs: []indexer.Leg{{Source: "vout:0", Side: chains.In, Asset: btc, Amount: chains.NewAmount(150_000_000), Address: "bc1q"}},
+				}}}
+			})
 			dev := filepath.Join(t.TempDir(), "dev.json")
 			content, err := json.MarshalIndent(map[string]any{"url": d.url, "master_key": "unused", "api_key": master}, "", "  ")
 			require.NoError(t, err)

@@ -24,6 +24,13 @@ type fakeUsers struct {
 	writes   int
 }
 
+// state returns how much was written so far and how many accounts are left.
+func (f *fakeUsers) state() (writes, accounts int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writes, len(f.accounts)
+}
+
 func (f *fakeUsers) CreateUser(_ context.Context, u indexer.User) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -147,13 +154,20 @@ type fakeLedger struct {
 	down    error
 }
 
+// set changes the ledger while the API may read it.
+func (f *fakeLedger) set(change func(*fakeLedger)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
 func (f *fakeLedger) AccountBalance(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.AccountBalance, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	a, err := f.users.Account(ctx, realm, id)
 	if err != nil {
 		return indexer.AccountBalance{}, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	b := f.held[a.Chain]
 	b.Account = a
 	if f.pending > 0 {
@@ -164,6 +178,8 @@ func (f *fakeLedger) AccountBalance(ctx context.Context, realm indexer.Realm, id
 }
 
 func (f *fakeLedger) AccountBalances(ctx context.Context, realm indexer.Realm, user uuid.UUID) ([]indexer.AccountBalance, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	all, err := f.users.Accounts(ctx, realm, user)
 	var list []indexer.AccountBalance
 	for _, a := range all {
@@ -192,6 +208,8 @@ func (f *fakeLedger) Transactions(_ context.Context, _ indexer.Realm, filter ind
 }
 
 func (f *fakeLedger) EventsAfter(_ context.Context, realm indexer.Realm, after int64, limit int) ([]indexer.Event, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	list := slices.DeleteFunc(slices.Clone(f.events), func(e indexer.Event) bool { return e.Realm != realm || e.Seq <= after })
 	return list[:min(limit, len(list))], nil
 }
@@ -199,7 +217,7 @@ func (f *fakeLedger) EventsAfter(_ context.Context, realm indexer.Realm, after i
 func (f *fakeLedger) ChainStatuses(context.Context) ([]indexer.ChainStatus, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.chains, f.down
+	return slices.Clone(f.chains), f.down
 }
 
 func (f *fakeLedger) Ping(context.Context) error {

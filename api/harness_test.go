@@ -67,7 +67,7 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	d.registry = prometheus.NewRegistry()
 	d.router, err = api.New(api.Config{
-		Version: "v1.2.3", Log: zerolog.New(d.log), Gate: d.gate, Events: d.ledger, Chains: d.ledger, Store: d.ledger, Metrics: d.registry,
+		Version: "v1.2.3", Log: zerolog.New(d.log), Gate: d.gate, Events: d.ledger, Chains: d.ledger, Store: d.ledger, Metrics: d.registry, BodyLimit: 1 << 10, PublicURL: "https://tallyd.example",
 	})
 	require.NoError(t, err)
 	accounts.Mount(d.router.Operations(), accounts.Config{

@@ -14,11 +14,13 @@ import (
 func TestQuickstart(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.ledger.pending = 3
-	d.ledger.pages = [][]indexer.Transaction{{{
-		Chain: "btc", Tx: chains.Hash{1}, Status: indexer.StatusConfirmed, Block: tip, Confirmations: 1, Time: noon,
-		Legs: []indexer.Leg{{Source: "vout:0", Side: chains.In, Asset: btc, Amount: chains.NewAmount(150_000_000), Address: "bc1q"}},
-	}}}
+	d.ledger.set(func(f *fakeLedger) {
+		f.pending = 3
+		f.pages = [][]indexer.Transaction{{{
+			Chain: "btc", Tx: chains.Hash{1}, Status: indexer.StatusConfirmed, Block: tip, Confirmations: 1, Time: noon,
+			Legs: []indexer.Leg{{Source: "vout:0", Side: chains.In, Asset: btc, Amount: chains.NewAmount(150_000_000), Address: "bc1q"}},
+		}}}
+	})
 
 	made := d.call(http.MethodPost, "/v1/users", `{"name": "test-user"}`, "X-API-KEY", master)
 	require.Equal(t, http.StatusCreated, made.StatusCode)
@@ -77,7 +79,8 @@ func TestUsers(t *testing.T) {
 	// The token of a user who is gone connects nothing.
 	late := d.call(http.MethodPost, "/v1/onchain/btc/connect", `{"wallet":"w","description":""}`, "Authorization", bearer)
 	require.Equal(t, http.StatusForbidden, late.StatusCode)
-	require.Empty(t, d.users.accounts)
+	_, left := d.users.state()
+	require.Zero(t, left)
 }
 
 func TestHintsAndProviders(t *testing.T) {

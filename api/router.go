@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,9 +24,9 @@ import (
 )
 
 const (
-	// maxBody is the largest request body. The largest legitimate one is a
-	// descriptor of some kilobytes.
-	maxBody = 64 << 10
+	// defaultBodyLimit is the largest request body unless the operator says
+	// otherwise. The largest legitimate one is a descriptor of some kilobytes.
+	defaultBodyLimit = 64 << 10
 
 	// answerTime is how long one request may take. It lies below the write
 	// timeout of the server, so that the caller still gets a problem.
@@ -40,6 +41,9 @@ type Config struct {
 	Events  Events
 	Chains  Chains
 	Store   Pinger
+
+	BodyLimit int64  // bytes of the largest request body; 64 KiB if 0
+	PublicURL string // the address clients know the API by, for the document; "" for the one they came to
 
 	// Metrics collects what /metrics shows. The router registers its own
 	// collectors with it, so it serves one router only.
@@ -60,12 +64,16 @@ type Router struct {
 // New returns a router with the operations that belong to no surface.
 func New(cfg Config) (*Router, error) {
 	r := &Router{cfg: cfg, mux: http.NewServeMux()}
+	r.cfg.BodyLimit = cmp.Or(cfg.BodyLimit, defaultBodyLimit)
 	var err error
 	if r.traffic, err = newTraffic(cfg.Metrics, cfg.Chains); err != nil {
 		return nil, err
 	}
 	doc := huma.DefaultConfig("tallyd", cfg.Version)
 	doc.Info.Description = "What every connected account holds, proven block by block."
+	if cfg.PublicURL != "" {
+		doc.Servers = []*huma.Server{{URL: cfg.PublicURL}}
+	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"ProjectToken": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "API key of a tenant, or the master key"},
 		"UserJWT":      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Token from /v1/users/{id}/auth"},
@@ -76,7 +84,10 @@ func New(cfg Config) (*Router, error) {
 	doc.AllowAdditionalPropertiesByDefault = true
 	doc.Formats = map[string]huma.Format{"application/json": problem.StrictJSON(), "json": problem.StrictJSON()}
 	problem.Install(&doc)
-	doc.OnAddOperation = append(doc.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) { op.MaxBodyBytes = maxBody })
+	doc.OnAddOperation = append(doc.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) {
+		// The library refuses a body as long as its limit.
+		op.MaxBodyBytes = r.cfg.BodyLimit + 1
+	})
 	r.api = humago.New(routeRecorder{r}, doc)
 	r.api.UseMiddleware(problem.Middleware)
 	r.spec = sync.OnceValue(func() []byte {
@@ -134,7 +145,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	secure(out.Header())
 	out.Header().Set("X-Request-Id", id)
 	req = req.WithContext(problem.WithTrail(ctx, trail))
-	req.Body = http.MaxBytesReader(out, req.Body, maxBody+1)
+	req.Body = http.MaxBytesReader(out, req.Body, r.cfg.BodyLimit+1)
 
 	inner, pattern := r.mux.Handler(req)
 	defer func() {
