@@ -231,3 +231,9 @@ func asset(caip19, symbol, name string, decimals int32, listed bool) chains.Asse
 func nativeOf(row *db.AccountStatesRow) chains.Asset {
 	return asset(row.Caip19, row.Symbol, row.AssetName, row.Decimals, true)
 }
+
+// AccountState returns how far an account is, or ErrNotFound.
+func (s *Store) AccountState(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.AccountState, error) {
+	balance, err := s.AccountBalance(ctx, realm, id)
+	return balance.State, err
+}

@@ -1,0 +1,185 @@
+package synccache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+
+	"tallyd/indexer"
+)
+
+const (
+	// opTimeout bounds every step of a conversation with Redis.
+	opTimeout = 300 * time.Millisecond
+
+	// restTime is how long Redis is left alone after a fault, so that one
+	// that hangs costs one timeout and not one for every caller.
+	restTime = time.Second
+
+	chainTTL   = time.Minute     // of what an owner said of its chain
+	listTTL    = 5 * time.Second // of the chains there are
+	accountTTL = time.Second     // of the state of an account
+)
+
+// Ledger is the truth behind the cache.
+type Ledger interface {
+	// ChainStatuses returns the status of every chain.
+	ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error)
+
+	// AccountState returns how far an account is, or indexer.ErrNotFound.
+	AccountState(ctx context.Context, realm indexer.Realm, account uuid.UUID) (indexer.AccountState, error)
+}
+
+// Cache answers from Redis what it can, and the rest from the ledger. It is safe
+// for concurrent use.
+type Cache struct {
+	client redis.UniversalClient
+	ledger Ledger
+	log    zerolog.Logger
+	rested atomic.Int64 // when Redis may be asked again, in Unix nanoseconds
+}
+
+var _ indexer.SyncState = (*Cache)(nil)
+
+// New returns a cache in the Redis at url, which may be a cluster: then it names
+// more nodes as addr parameters. No connection is made yet, and none has to be
+// possible.
+func New(url string, ledger Ledger, log zerolog.Logger) (*Cache, error) {
+	client, err := open(url)
+	if err != nil {
+		return nil, err
+	}
+	return &Cache{client: client, ledger: ledger, log: log}, nil
+}
+
+func open(url string) (redis.UniversalClient, error) { //nolint:ireturn // one client or a cluster's
+	if strings.Contains(url, "addr=") {
+		opts, err := redis.ParseClusterURL(url)
+		if err != nil {
+			return nil, errMalformed
+		}
+		opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = opTimeout, opTimeout, opTimeout, opTimeout
+		opts.MaxRetries, opts.ContextTimeoutEnabled = -1, true
+		return redis.NewClusterClient(opts), nil
+	}
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errMalformed
+	}
+	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = opTimeout, opTimeout, opTimeout, opTimeout
+	opts.MaxRetries, opts.DialerRetries, opts.ContextTimeoutEnabled = -1, 1, true
+	return redis.NewClient(opts), nil
+}
+
+// errMalformed hides the URL, which may hold a password.
+var errMalformed = errors.New("the URL of Redis is malformed")
+
+// Close ends all connections.
+func (c *Cache) Close() error {
+	if err := c.client.Close(); err != nil {
+		return fmt.Errorf("close Redis: %w", err)
+	}
+	return nil
+}
+
+// PutChain implements indexer.SyncState.
+func (c *Cache) PutChain(ctx context.Context, status indexer.ChainStatus) {
+	c.put(ctx, chainKey(status.Chain), status, chainTTL)
+}
+
+// ChainStatuses returns the status of every chain, as its owner last said.
+func (c *Cache) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error) {
+	var all []indexer.ChainStatus
+	if !c.get(ctx, listKey, &all) {
+		var err error
+		if all, err = c.ledger.ChainStatuses(ctx); err != nil {
+			return nil, err //nolint:wrapcheck // the ledger says what it was doing
+		}
+		c.put(ctx, listKey, all, listTTL)
+	}
+	for i := range all {
+		var said indexer.ChainStatus
+		if c.get(ctx, chainKey(all[i].Chain), &said) && said.UpdatedAt.After(all[i].UpdatedAt) {
+			said.Scripts = all[i].Scripts // the owner does not count them
+			all[i] = said
+		}
+	}
+	return all, nil
+}
+
+// AccountState returns how far an account is, or indexer.ErrNotFound. It may be a
+// second old.
+func (c *Cache) AccountState(ctx context.Context, realm indexer.Realm, account uuid.UUID) (indexer.AccountState, error) {
+	key := accountKey(realm, account)
+	var state indexer.AccountState
+	if c.get(ctx, key, &state) {
+		return state, nil
+	}
+	state, err := c.ledger.AccountState(ctx, realm, account)
+	if err != nil {
+		return state, err //nolint:wrapcheck // the ledger says what it was doing
+	}
+	c.put(ctx, key, state, accountTTL)
+	return state, nil
+}
+
+// The keys. What stands in braces chooses the node of a cluster.
+const listKey = "tallyd:sync:chains"
+
+func chainKey(chain string) string { return "tallyd:sync:{chain:" + chain + "}" }
+
+// accountKey holds the realm, so that another tenant's id is a miss here too.
+func accountKey(realm indexer.Realm, account uuid.UUID) string {
+	return "tallyd:sync:{account:" + account.String() + "}:" + string(realm.Environment) + ":" + realm.Tenant
+}
+
+func (c *Cache) get(ctx context.Context, key string, into any) bool {
+	if c.resting() {
+		return false
+	}
+	text, err := c.client.Get(ctx, key).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return false
+	}
+	if err != nil {
+		c.rest(ctx, err)
+		return false
+	}
+	// What another version has written is a miss.
+	return json.Unmarshal(text, into) == nil
+}
+
+func (c *Cache) put(ctx context.Context, key string, value any, ttl time.Duration) {
+	if c.resting() {
+		return
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		c.log.Warn().Err(err).Str("key", key).Msg("state not written as JSON")
+		return
+	}
+	if err := c.client.Set(ctx, key, text, ttl).Err(); err != nil {
+		c.rest(ctx, err)
+	}
+}
+
+func (c *Cache) resting() bool { return time.Now().UnixNano() < c.rested.Load() }
+
+// rest leaves Redis alone for a while, unless only the caller gave up.
+func (c *Cache) rest(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if !c.resting() {
+		c.log.Warn().Err(err).Msg("cache missed")
+	}
+	c.rested.Store(time.Now().Add(restTime).UnixNano())
+}
