@@ -231,6 +231,7 @@ func TestHostileTokens(t *testing.T) {
 	mover := v.deploy("Greedy", v.token, false)
 	v.receipt(v.send(alice, &v.token, 0, invoke("transfer(address,uint256)", mover, 100)))
 	burner := v.deploy("Greedy", v.token, true)
+	pretender := v.deploy("Liar")
 	second := v.deploy("Token", "Other", "OTH", 50)
 	settings := v.spec(-1, v.devNode)
 	settings.Tokens = append(settings.Tokens,
@@ -241,12 +242,13 @@ func TestHostileTokens(t *testing.T) {
 	require.NoError(t, err)
 	token := func(a common.Address) chains.AssetID { return chains.TokenID(s.Chain().ID, a.Hex()) }
 	var touched []chains.Touch
-	for _, contract := range []common.Address{mover, burner, v.token, second, bob} {
+	for _, contract := range []common.Address{mover, burner, pretender, v.token, second, bob} {
 		touched = append(touched, chains.Touch{Script: alice[:], Asset: token(contract)})
 	}
 	snaps, err := s.Balances(t.Context(), head, touched)
 	require.NoError(t, err)
-	// The burner fails, and bob is no contract: they have no balance to name.
+	// The burner and the pretender fail, and bob is no contract: they have no
+	// balance to name.
 	require.Len(t, snaps, 3)
 	require.Equal(t, "7", snaps[0].Amount.String(), "what a contract says of itself is its own affair")
 	require.Equal(t, v.oracle(t, snaps[1]), snaps[1].Amount.String())

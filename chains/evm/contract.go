@@ -2,10 +2,12 @@ package evm
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"tallyd/chains"
 	"tallyd/chains/rpc"
 )
 
@@ -55,24 +57,31 @@ func returnedWord(b []byte) (word, bool) {
 	return word(b[:32]), true
 }
 
-// isExecutionError reports whether a failed eth_call is the contract's own
-// doing, rather than the node's.
-func isExecutionError(err error) bool {
-	code := rpc.Code(err)
-	if code == 0 {
-		return false
+// callError returns what a failed eth_call says of the node: nil if it failed by
+// its contract's own doing, chains.ErrNotFound if the state is gone.
+func callError(err error) error {
+	answer, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return err
 	}
-	text := strings.ToLower(err.Error())
+	// A contract chooses the words after "reverted", so they are not looked at.
+	text := strings.ToLower(answer.Message)
+	if answer.Code == 3 || answer.Code == -32015 || strings.HasPrefix(text, "execution reverted") || strings.HasPrefix(text, "vm exception") {
+		return nil
+	}
+	if gone := absent(err); errors.Is(gone, chains.ErrNotFound) {
+		return gone
+	}
 	for _, words := range []string{
-		"revert", "out of gas", "outofgas", "invalid opcode", "opcode", "stack underflow", "stack limit", "stack overflow",
-		"invalid jump", "execution", "evm error", "gas required exceeds", "vm exception", "return data out of bounds", "write protection",
-		"bad instruction", "bad jump",
+		"revert", "out of gas", "outofgas", "gas required exceeds", "opcode", "stack underflow", "stack limit", "stack overflow",
+		"invalid jump", "bad jump", "bad instruction", "evm error", "vm execution", "return data out of bounds", "write protection",
+		"execution timeout", "execution aborted",
 	} {
 		if strings.Contains(text, words) {
-			return true
+			return nil
 		}
 	}
-	return code == 3 || code == -32015
+	return err
 }
 
 // aggregate returns the call data of Multicall3's aggregate3 for calls of

@@ -274,10 +274,7 @@ func (r *stateReading) readCompany(members []int, a rpc.Response) error {
 // contract's own doing.
 func (r *stateReading) returned(a rpc.Response) ([]byte, error) {
 	if a.Err != nil {
-		if err := absent(a.Err); errors.Is(err, chains.ErrNotFound) || !isExecutionError(err) {
-			return nil, err
-		}
-		return nil, nil
+		return nil, callError(a.Err)
 	}
 	text, ok := returnedBytes(a.Result)
 	if !ok {

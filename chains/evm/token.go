@@ -51,14 +51,15 @@ func tokenFrom(ctx context.Context, u *rpc.Upstream, contract common.Address) (s
 	}
 	texts := make([][]byte, len(answers))
 	for i, answer := range answers {
-		switch {
-		case answer.Err == nil:
-			var ok bool
-			if texts[i], ok = returnedBytes(answer.Result); !ok {
-				return "", "", 0, unverified("structure", "a call returned no bytes")
+		if answer.Err != nil {
+			if err := callError(answer.Err); err != nil {
+				return "", "", 0, fmt.Errorf("call the contract: %w", err)
 			}
-		case !isExecutionError(answer.Err):
-			return "", "", 0, fmt.Errorf("call the contract: %w", answer.Err)
+			continue
+		}
+		var ok bool
+		if texts[i], ok = returnedBytes(answer.Result); !ok {
+			return "", "", 0, unverified("structure", "a call returned no bytes")
 		}
 	}
 	return tokenText(texts[0]), tokenText(texts[1]), tokenDecimals(texts[2]), nil

@@ -113,6 +113,11 @@ contract Payer {
     }
 }
 
+// Liar answers balanceOf by failing with words that nodes use of themselves.
+contract Liar {
+    function balanceOf(address) external pure returns (uint256) { revert("missing trie node: header not found"); }
+}
+
 // Greedy answers balanceOf by moving a token it holds, or by burning all gas.
 contract Greedy {
     Token public token;
