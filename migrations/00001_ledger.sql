@@ -237,6 +237,7 @@ CREATE TABLE snapshots (
     PRIMARY KEY (script_id, asset_id, height, hash)
 );
 CREATE INDEX snapshots_block ON snapshots (chain, hash);
+CREATE INDEX snapshots_height ON snapshots (chain, height);
 CREATE INDEX snapshots_opening ON snapshots (script_id, asset_id, height) WHERE opening;
 
 -- Balances that blocks changed since they were last read.

@@ -33,6 +33,10 @@ func (s *Store) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, 
 		if err := w.stale(ctx, step.Stale, step.Block.Height); err != nil {
 			return err
 		}
+		missed := db.MarkMissedStaleParams{Chain: w.chain, Height: int64(step.Block.Height), Hash: step.Block.Hash}
+		if err := q.MarkMissedStale(ctx, missed); err != nil {
+			return fmt.Errorf("mark balances of another branch: %w", err)
+		}
 		// Balances read ahead of the ledger at this block count from now on.
 		return w.snapshots(ctx, step.Snapshots, false, step.Block.Hash)
 	})

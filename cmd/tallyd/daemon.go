@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"tallyd/api"
 	"tallyd/chains"
 	"tallyd/config"
 	"tallyd/indexer"
@@ -30,7 +31,8 @@ type daemon struct {
 	log     zerolog.Logger
 	owner   uuid.UUID // of this process, in every lease
 	store   *store.Store
-	cache   *synccache.Cache
+	state   indexer.SyncState // nothing is kept where there is no Redis
+	status  api.Chains        // the cache, or the ledger itself
 	jobs    *jobs.Client
 	sources indexer.Sources
 	wrote   chan struct{} // one slot: events wait to be numbered
@@ -49,11 +51,15 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer d.store.Close()
-	d.cache, err = synccache.Open(cfg.Redis.URL.Reveal(), log)
-	if err != nil {
-		return fmt.Errorf("open Redis: %w", err)
+	d.state, d.status = unkept{}, d.store
+	if url := cfg.Redis.URL.Reveal(); url != "" {
+		cache, err := synccache.New(url, d.store, log)
+		if err != nil {
+			return fmt.Errorf("open Redis: %w", err)
+		}
+		defer cache.Close()
+		d.state, d.status = cache, cache
 	}
-	defer d.cache.Close()
 	d.jobs, err = jobs.New(jobs.Config{
 		Pool: d.store.Pool(), PollOnly: d.store.PollOnly(), Searches: d.store, Search: d.search, Log: log,
 	})
@@ -84,6 +90,12 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	return err //nolint:wrapcheck // each part says what it was doing
 }
 
+// unkept is the sync state where there is no Redis: whoever looks asks Postgres.
+type unkept struct{}
+
+// PutChain does nothing.
+func (unkept) PutChain(context.Context, indexer.ChainStatus) {}
+
 // numberEvery is the longest a committed event waits for its number.
 const numberEvery = 100 * time.Millisecond
 
@@ -111,7 +123,7 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 	d.sources.Add(source)
 	chain := &indexer.Chain{
 		Source: source, Ports: d.store, Config: followConfig(c), Owner: d.owner,
-		State: d.cache, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
+		State: d.state, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
 	}
 	err = chain.Run(ctx)
 	if errors.Is(err, indexer.ErrGenesis) && ctx.Err() == nil {

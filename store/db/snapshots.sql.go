@@ -84,6 +84,33 @@ func (q *Queries) DropUnreached(ctx context.Context, chain string) error {
 	return err
 }
 
+const markMissedStale = `-- name: MarkMissedStale :exec
+INSERT INTO stale AS s (chain, script_id, asset_id, height)
+SELECT DISTINCT
+    n.chain,
+    n.script_id,
+    n.asset_id,
+    n.height
+FROM snapshots AS n
+WHERE n.chain = $1
+AND n.height = $2
+AND n.hash <> $3
+ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCLUDED.height)
+`
+
+type MarkMissedStaleParams struct {
+	Chain  string
+	Height int64
+	Hash   chains.Hash
+}
+
+// MarkMissedStale asks for the balances to be read again that were read at this
+// height on another branch, perhaps ahead of the ledger: they do not count.
+func (q *Queries) MarkMissedStale(ctx context.Context, arg MarkMissedStaleParams) error {
+	_, err := q.db.Exec(ctx, markMissedStale, arg.Chain, arg.Height, arg.Hash)
+	return err
+}
+
 const markNativeStale = `-- name: MarkNativeStale :exec
 INSERT INTO stale AS s (chain, script_id, asset_id, height)
 SELECT

@@ -66,6 +66,21 @@ WHERE n.chain = @chain
 AND n.hash = @hash
 ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCLUDED.height);
 
+-- name: MarkMissedStale :exec
+-- MarkMissedStale asks for the balances to be read again that were read at this
+-- height on another branch, perhaps ahead of the ledger: they do not count.
+INSERT INTO stale AS s (chain, script_id, asset_id, height)
+SELECT DISTINCT
+    n.chain,
+    n.script_id,
+    n.asset_id,
+    n.height
+FROM snapshots AS n
+WHERE n.chain = @chain
+AND n.height = @height
+AND n.hash <> @hash
+ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCLUDED.height);
+
 -- name: ClearStale :exec
 -- ClearStale forgets balances that were read at the canonical blocks given, or
 -- above what made them stale.
