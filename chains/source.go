@@ -83,9 +83,10 @@ type UnconfirmedTx struct {
 type MempoolReader interface {
 	// Mempool compares the node's mempool with the one it last saw. It
 	// returns the ids now present, and the match of each transaction that is
-	// new since the last call with the same table version and matches. A
-	// transaction that vanished while it was being fetched is left out and
-	// asked for again next time. complete is false while the node is still
+	// new since the last call with the same table and matches: each is
+	// reported once per table, and again only if more of it matches, so the
+	// caller keeps it until it is durable. A transaction that vanished while
+	// it was being fetched is left out and asked for again next time. complete is false while the node is still
 	// loading its mempool: absence then means nothing.
 	Mempool(ctx context.Context, watch *WatchTable) (MempoolView, error)
 }

@@ -134,6 +134,10 @@ func (f *Follower) advance(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if block.Ref().Height != f.cursor.Tip.Height+1 {
+		f.blocks.drop()
+		return false, fmt.Errorf("block %d: the node gave block %d: %w", f.cursor.Tip.Height+1, block.Ref().Height, chains.ErrUnverified)
+	}
 	if block.Ref().Parent != f.cursor.Tip.Hash {
 		f.blocks.drop()
 		return f.compare(ctx)

@@ -17,6 +17,10 @@ type Mempool struct {
 	source chains.MempoolReader
 	ports  Ports
 	absent map[chains.Hash]int // looks in a row that did not find a pending transaction
+
+	// unsaved are new transactions that are not in the ledger yet. The source
+	// reports each once, so they are kept until they are durable.
+	unsaved []chains.UnconfirmedTx
 }
 
 // NewMempool returns a Mempool that has not looked yet.
@@ -35,14 +39,15 @@ func (m *Mempool) Look(ctx context.Context, f *Follower) error {
 	if err != nil {
 		return fmt.Errorf("read the mempool: %w", err)
 	}
+	m.unsaved = append(m.unsaved, view.New...)
 	// A window moved by a pending payment is extended before it is written, so
 	// that the next look, with the grown table, finds payments to the new scripts.
-	for _, tx := range view.New {
+	for _, tx := range m.unsaved {
 		if _, err := extendWindows(ctx, f.source, f.ports, f.cursor.Lease.Chain, tx.Match, f.cfg.Gap); err != nil {
 			return err
 		}
 	}
-	amendment := Amendment{Lease: f.cursor.Lease, Pending: view.New}
+	amendment := Amendment{Lease: f.cursor.Lease, Pending: m.unsaved}
 	if view.Complete {
 		head, err := f.source.Head(ctx)
 		if err != nil {
@@ -62,6 +67,7 @@ func (m *Mempool) Look(ctx context.Context, f *Follower) error {
 		return fmt.Errorf("write %d pending, %d dropped, %d revived transactions: %w",
 			len(amendment.Pending), len(amendment.Dropped), len(amendment.Revived), err)
 	}
+	m.unsaved = nil
 	f.watch(applied.Watch)
 	f.log.Info().Int("pending", len(amendment.Pending)).Int("dropped", len(amendment.Dropped)).
 		Int("revived", len(amendment.Revived)).Int("events", applied.Events).Msg("mempool amended")

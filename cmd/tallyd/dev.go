@@ -124,7 +124,7 @@ func devRun(ctx context.Context, o devOptions, data string, listener net.Listene
 	return err //nolint:wrapcheck // each part says what it was doing
 }
 
-// announce waits until every chain has been met, writes dev.json and prints the
+// announce waits until the ledger is level with every chain, writes dev.json and prints the
 // one line that says all is ready.
 func announce(ctx context.Context, d *daemon, data string, listener net.Listener, nodes *devNodes, secrets devSecrets) error {
 	if err := d.awaitChains(ctx); err != nil {

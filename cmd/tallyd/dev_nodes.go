@@ -17,6 +17,7 @@ import (
 
 	"tallyd/chains/localnode"
 	"tallyd/config"
+	"tallyd/indexer"
 )
 
 const (
@@ -247,7 +248,7 @@ func devConfig(listen, database, redis string, secrets devSecrets, n *devNodes) 
 	return cfg
 }
 
-// awaitChains waits until the ledger has met every configured chain.
+// awaitChains waits until the ledger has caught up with every configured chain.
 func (d *daemon) awaitChains(ctx context.Context) error {
 	const every = 50 * time.Millisecond
 	for {
@@ -257,7 +258,7 @@ func (d *daemon) awaitChains(ctx context.Context) error {
 		}
 		waiting := len(d.cfg.Chains)
 		for _, chain := range met {
-			if _, ok := d.cfg.Chains[chain.Chain]; ok && !chain.Tip.Hash.IsZero() {
+			if _, ok := d.cfg.Chains[chain.Chain]; ok && !chain.Tip.Hash.IsZero() && chain.State != indexer.StateStarting && chain.Tip.Height >= chain.Head {
 				waiting--
 			}
 		}

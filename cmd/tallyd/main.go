@@ -17,14 +17,20 @@ import (
 var version = "dev" //nolint:gochecknoglobals // the linker sets it
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signals(context.Background())
 	defer stop()
-	// The first signal asks for an orderly end, the second one ends at once.
-	context.AfterFunc(ctx, stop)
 	if err := root().ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "tallyd:", err)
 		os.Exit(1)
 	}
+}
+
+// signals returns a context that ends with the first signal to stop. That one asks
+// for an orderly end; a second one ends the process at once.
+func signals(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 func root() *cobra.Command {

@@ -133,7 +133,8 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	router, err := api.New(api.Config{
-		Version: version, Log: d.log, Gate: gate, Events: d.store, Chains: d.store, Store: d.store, Metrics: metrics,
+		Version: version, Log: d.log, Gate: gate, Events: d.store, Chains: d.status, Store: d.store, Metrics: metrics,
+		BodyLimit: d.cfg.API.BodyLimit, PublicURL: d.cfg.API.PublicURL,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)

@@ -47,6 +47,7 @@ func newStack(t *testing.T, chains map[string]config.Chain) *stack {
 	t.Helper()
 	cfg := config.Config{Listen: "127.0.0.1:0", Chains: chains}
 	cfg.Database = config.Database{URL: config.NewURL(migratedDatabase(t)), Pooler: "session", MaxConns: 8}
+	cfg.Redis.URL = config.NewURL(embedded.TestRedis(t))
 	cfg.API = config.API{
 		MasterKey: config.NewSecret(testMaster), KeyPepper: config.NewSecret(testPepper),
 		JWTSeed: config.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32))), BodyLimit: 64 << 10,
