@@ -86,6 +86,19 @@ func (t *WatchTable) outpoint(o Outpoint) uint64 {
 // bucket overflows into the next.
 type bucket [8]uint64
 
+// has compares all eight without a branch: which of them is the last one taken
+// cannot be predicted, and a wrong guess costs more than the comparisons.
+func (b *bucket) has(fp uint64) bool {
+	low := differs(atomic.LoadUint64(&b[0]), fp) & differs(atomic.LoadUint64(&b[1]), fp) &
+		differs(atomic.LoadUint64(&b[2]), fp) & differs(atomic.LoadUint64(&b[3]), fp)
+	high := differs(atomic.LoadUint64(&b[4]), fp) & differs(atomic.LoadUint64(&b[5]), fp) &
+		differs(atomic.LoadUint64(&b[6]), fp) & differs(atomic.LoadUint64(&b[7]), fp)
+	return low&high>>63 == 0
+}
+
+// differs returns a number whose top bit is set if a and b are not equal.
+func differs(a, b uint64) uint64 { return (a ^ b) | -(a ^ b) }
+
 // fingerprints is a set of nonzero 64-bit values with open addressing. Its
 // buckets are replaced as a whole when they grow, and readers go on with the ones
 // they hold.
@@ -131,15 +144,7 @@ func (f *fingerprints) has(fp uint64) bool {
 func contains(buckets []bucket, at int, fp uint64) bool {
 	for {
 		b := &buckets[at]
-		// All eight are compared without a branch: which of them is the last
-		// one taken cannot be predicted, and a wrong guess costs more than
-		// the comparisons. missing keeps its top bit while no slot is equal.
-		missing := ^uint64(0)
-		for i := range b {
-			d := atomic.LoadUint64(&b[i]) ^ fp
-			missing &= d | -d
-		}
-		if missing>>63 == 0 {
+		if b.has(fp) {
 			return true
 		}
 		if atomic.LoadUint64(&b[7]) == 0 {
@@ -164,13 +169,8 @@ func (f *fingerprints) probe(fps []uint64, hits []int) []int {
 		for i, fp := range batch {
 			at := int(fp >> shift)
 			b := &buckets[at]
-			missing := ^uint64(0)
-			for k := range b {
-				d := atomic.LoadUint64(&b[k]) ^ fp
-				missing &= d | -d
-			}
 			switch {
-			case missing>>63 == 0:
+			case b.has(fp):
 				hits = append(hits, base+i)
 			case last[i&(probeBatch-1)] != 0 && contains(buckets, at, fp):
 				hits = append(hits, base+i)
