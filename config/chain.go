@@ -51,6 +51,10 @@ type Chain struct {
 	// GapLimit is how many unused scripts in a row end the search of an xpub or a
 	// descriptor, at most 10000; bitcoin only. Default 20.
 	GapLimit int `yaml:"gap_limit"`
+	// HistoryBlocks is how many blocks before a new address was connected are read
+	// for its past, newest first; evm only, since other chains need all of them for
+	// a balance. Default 0: all.
+	HistoryBlocks int `yaml:"history_blocks"`
 	// Tokens are the tokens known from the start; evm only. Default none.
 	Tokens []Token `yaml:"tokens"`
 	// Trace is auto, which finds internal transfers by tracing where the node can,

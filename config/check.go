@@ -77,6 +77,7 @@ func (c Chain) check(p problems, key string) {
 	notNegative(p, key+".fetch_concurrency", c.FetchConcurrency)
 	notNegative(p, key+".batch_size", c.BatchSize)
 	notNegative(p, key+".timeout", c.Timeout)
+	notNegative(p, key+".history_blocks", c.HistoryBlocks)
 	if c.GapLimit < 0 || c.GapLimit > maxGapLimit {
 		p.add(key+".gap_limit", "must be from 0 to %d", maxGapLimit)
 	}

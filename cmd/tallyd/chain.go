@@ -17,10 +17,9 @@ import (
 const (
 	mempoolEvery = time.Second
 	sweepEvery   = 10 * time.Minute
-	stateDepth   = 16     // blocks below the head whose state every node has
-	searchChunk  = 2_000  // heights after which a search saves its progress
-	searchBatch  = 1_000  // scripts searched in one pass
-	searchBlocks = 50_000 // EVM: blocks before the hand-over that are read
+	stateDepth   = 16    // blocks below the head whose state every node has
+	searchChunk  = 2_000 // heights after which a search saves its progress
+	searchBatch  = 1_000 // scripts searched in one pass
 )
 
 // specOf returns what an adapter needs to know of a configured chain.
@@ -97,8 +96,8 @@ func searchConfig(c config.Chain) indexer.SearchConfig {
 	return indexer.SearchConfig{
 		Ahead:  2 * c.FetchConcurrency,
 		Chunk:  searchChunk,
-		Gap:    uint32(c.GapLimit), //nolint:gosec // checked when loaded
-		Blocks: searchBlocks,
+		Gap:    uint32(c.GapLimit),      //nolint:gosec // checked when loaded
+		Blocks: uint64(c.HistoryBlocks), //nolint:gosec // checked when loaded
 		Batch:  searchBatch,
 	}
 }
