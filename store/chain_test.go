@@ -60,7 +60,7 @@ func TestRebase(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b, account, tip := start(t, store.Options{})
-	b.apply(t, tip, 2, chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 7)}})
+	b.apply(t, tip, 2, chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 7)}})
 	next := b.chain
 	next.Genesis = hash('g', 1)
 	require.ErrorIs(t, b.Register(ctx, next, nil), indexer.ErrGenesis)
@@ -181,10 +181,10 @@ func second[T any](_ T, err error) error { return err }
 func TestConnectAgain(t *testing.T) {
 	t.Parallel()
 	b, account, tip := start(t, store.Options{})
-	tip = b.apply(t, tip, 2, chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 7)}})
+	tip = b.apply(t, tip, 2, chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 7)}})
 	again := b.connect(t, script(1))
 	require.Equal(t, "7", b.balance(t, again))
-	b.apply(t, tip, 3, chains.Match{Transfers: []chains.Transfer{b.pay(2, 0, 1, 2)}})
+	b.apply(t, tip, 3, chains.Match{Transfers: []chains.Transfer{b.pay(2, 1, 2)}})
 	require.Equal(t, "9", b.balance(t, account))
 	require.Equal(t, []string{"account.synced", "transfer.confirmed", "account.synced", "transfer.confirmed", "transfer.confirmed"}, b.types(t))
 	got, err := b.Account(t.Context(), b.realm, again)
@@ -220,7 +220,7 @@ func TestSideBySide(t *testing.T) {
 	wg.Go(func() {
 		defer close(done)
 		for n := range 30 {
-			step := indexer.Step{Lease: b.lease, Parent: tip.Hash, Block: block(tip, 100+n), Match: chains.Match{Transfers: []chains.Transfer{b.pay(n, 0, 1, 1)}}}
+			step := indexer.Step{Lease: b.lease, Parent: tip.Hash, Block: block(tip, 100+n), Match: chains.Match{Transfers: []chains.Transfer{b.pay(n, 1, 1)}}}
 			for {
 				var err error
 				if step.WatchVersion, err = b.LoadWatch(ctx, b.chain.Slug, -1, chains.NewWatchTable(0, 0)); err != nil {

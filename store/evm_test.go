@@ -17,14 +17,14 @@ func evm(t *testing.T) (*bench, uuid.UUID, chains.BlockRef) {
 	t.Helper()
 	b := newBench(t, openStore(t, store.Options{}), chains.FamilyEVM)
 	account := b.connect(t, script(1))
-	return b, account, b.applyEVM(t, chains.BlockRef{Height: 9}, 1, nil, nil)
+	return b, account, b.applyEVM(t, chains.BlockRef{Height: 9}, 1, nil)
 }
 
-func (b *bench) applyEVM(t testing.TB, parent chains.BlockRef, n int, snapshots []chains.Snapshot, stale []chains.Touch) chains.BlockRef {
+func (b *bench) applyEVM(t testing.TB, parent chains.BlockRef, n int, stale []chains.Touch) chains.BlockRef {
 	t.Helper()
 	ref := block(parent, n)
 	_, err := b.Apply(t.Context(), indexer.Step{
-		Lease: b.lease, Parent: parent.Hash, WatchVersion: b.version(t), Block: ref, Snapshots: snapshots, Stale: stale,
+		Lease: b.lease, Parent: parent.Hash, WatchVersion: b.version(t), Block: ref, Stale: stale,
 	})
 	require.NoError(t, err)
 	return ref
@@ -71,12 +71,12 @@ func TestSnapshots(t *testing.T) {
 	require.Equal(t, []string{"account.synced"}, b.types(t))
 
 	// A block changes it and could not be read: the balance stays as of before.
-	second := b.applyEVM(t, first, 2, nil, b.touch())
+	second := b.applyEVM(t, first, 2, b.touch())
 	require.Equal(t, first.Hash, b.native(t, account).AsOf.Hash)
 	stale, err := b.StaleBalances(ctx, b.chain.Slug, 10)
 	require.NoError(t, err)
 	require.Equal(t, b.touch(), stale)
-	third := b.applyEVM(t, second, 3, nil, nil)
+	third := b.applyEVM(t, second, 3, nil)
 	_, err = b.Amend(ctx, indexer.Amendment{Lease: b.lease, Snapshots: b.snapshot(third, 130)})
 	require.NoError(t, err)
 	require.Equal(t, "130", b.native(t, account).Amount.String())
@@ -137,9 +137,9 @@ func TestProvisional(t *testing.T) {
 			second := block(first, 2)
 			b.open(t, block(second, 3), 70)
 			require.True(t, b.native(t, account).Provisional)
-			b.applyEVM(t, first, 2, nil, b.touch())
+			b.applyEVM(t, first, 2, b.touch())
 			require.True(t, b.native(t, account).Provisional)
-			b.applyEVM(t, second, tt.reached, nil, nil)
+			b.applyEVM(t, second, tt.reached, nil)
 			require.Equal(t, tt.amount, b.balance(t, account))
 			stale, err := b.StaleBalances(t.Context(), b.chain.Slug, 10)
 			require.NoError(t, err)
@@ -155,7 +155,7 @@ func TestFillRefusesAnotherBranch(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b, _, first := evm(t)
-	second := b.applyEVM(t, first, 2, nil, nil)
+	second := b.applyEVM(t, first, 2, nil)
 	scripts, err := b.SearchScripts(ctx, b.chain.Slug, 10)
 	require.NoError(t, err)
 	fill := func(refs ...chains.BlockRef) error {

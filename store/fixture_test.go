@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"io/fs"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +23,16 @@ import (
 	"tallyd/store"
 	"tallyd/store/embedded"
 )
+
+// TestMain makes the model test as long as a test may be; with -rapid.checks it
+// is as long as one likes.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("20")
+	}
+	os.Exit(m.Run())
+}
 
 const leaseTime = time.Minute
 
@@ -155,16 +167,16 @@ func (b *bench) apply(t testing.TB, parent chains.BlockRef, n int, match chains.
 	return ref
 }
 
-// pay returns a transfer of an output.
-func (b *bench) pay(tx, vout, to, amount int) chains.Transfer {
+// pay returns a transfer of the first output.
+func (b *bench) pay(tx, to, amount int) chains.Transfer {
 	return chains.Transfer{
-		Tx: hash('t', tx), Source: chains.SourceVout(uint32(vout)), Side: chains.In, Asset: b.chain.Native.ID,
+		Tx: hash('t', tx), Source: chains.SourceVout(0), Side: chains.In, Asset: b.chain.Native.ID,
 		Amount: chains.NewAmount(int64(amount)), Script: script(to),
 	}
 }
 
-func spend(tx, vin, spentTx, spentVout int) chains.Spend {
-	return chains.Spend{Tx: hash('t', tx), Vin: uint32(vin), Spent: chains.Outpoint{Tx: hash('t', spentTx), Vout: uint32(spentVout)}}
+func spend(tx, spentTx int) chains.Spend {
+	return chains.Spend{Tx: hash('t', tx), Spent: chains.Outpoint{Tx: hash('t', spentTx)}}
 }
 
 // complete ends the searches of all scripts of the chain with nothing found.

@@ -37,7 +37,7 @@ func (p *encodeHash) Encode(value any, buf []byte) ([]byte, error) {
 	return p.next.Encode(bytea(hash), buf) //nolint:wrapcheck // pgx names the parameter
 }
 
-func wrapHash(value any) (pgtype.WrappedEncodePlanNextSetter, any, bool) {
+func wrapHash(value any) (pgtype.WrappedEncodePlanNextSetter, any, bool) { //nolint:ireturn // as pgtype wants it
 	if hash, ok := value.(chains.Hash); ok {
 		return &encodeHash{}, bytea(hash), true
 	}
@@ -53,7 +53,7 @@ func (p *scanHash) Scan(src []byte, dst any) error {
 	return p.next.Scan(src, (*bytea)(hash)) //nolint:wrapcheck // pgx names the column
 }
 
-func scanHashes(target any) (pgtype.WrappedScanPlanNextSetter, any, bool) {
+func scanHashes(target any) (pgtype.WrappedScanPlanNextSetter, any, bool) { //nolint:ireturn // as pgtype wants it
 	if hash, ok := target.(*chains.Hash); ok {
 		return &scanHash{}, (*bytea)(hash), true
 	}

@@ -26,16 +26,16 @@ func TestRoad(t *testing.T) {
 			require.Equal(t, "0", b.balance(t, account))
 
 			_, err := b.Amend(ctx, indexer.Amendment{Lease: b.lease, Pending: []chains.UnconfirmedTx{
-				{Tx: hash('t', 1), Match: chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 500)}}},
+				{Tx: hash('t', 1), Match: chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 500)}}},
 			}})
 			require.NoError(t, err)
-			second := b.apply(t, first, 2, chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 500)}})
+			second := b.apply(t, first, 2, chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 500)}})
 			require.Equal(t, "500", b.balance(t, account))
 
 			// One transaction pays on, and the next of the same block spends that.
 			third := b.apply(t, second, 3, chains.Match{
-				Transfers: []chains.Transfer{b.pay(2, 0, 2, 450)},
-				Spends:    []chains.Spend{spend(2, 0, 1, 0), spend(3, 0, 2, 0)},
+				Transfers: []chains.Transfer{b.pay(2, 2, 450)},
+				Spends:    []chains.Spend{spend(2, 1), spend(3, 2)},
 			})
 			require.Equal(t, "0", b.balance(t, account))
 

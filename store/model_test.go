@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
@@ -565,7 +566,7 @@ func (m *model) checkBalances(complete map[int]int) {
 		}
 		require.NotNil(m.t, balance.State.LastSync)
 		require.Len(m.t, balance.Balances, 1)
-		require.Equal(m.t, fmt.Sprint(want), balance.Balances[0].Amount.String())
+		require.Equal(m.t, strconv.Itoa(want), balance.Balances[0].Amount.String())
 		require.Equal(m.t, m.tip().Hash, balance.AsOf.Hash)
 	}
 }

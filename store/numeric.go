@@ -53,7 +53,7 @@ func (p *encodeAmount) Encode(value any, buf []byte) ([]byte, error) {
 	return p.next.Encode(numeric(amount), buf) //nolint:wrapcheck // pgx names the parameter
 }
 
-func wrapAmount(value any) (pgtype.WrappedEncodePlanNextSetter, any, bool) {
+func wrapAmount(value any) (pgtype.WrappedEncodePlanNextSetter, any, bool) { //nolint:ireturn // as pgtype wants it
 	if amount, ok := value.(chains.Amount); ok {
 		return &encodeAmount{}, numeric(amount), true
 	}
@@ -69,7 +69,7 @@ func (p *scanAmount) Scan(src []byte, dst any) error {
 	return p.next.Scan(src, (*numeric)(amount)) //nolint:wrapcheck // pgx names the column
 }
 
-func scanAmounts(target any) (pgtype.WrappedScanPlanNextSetter, any, bool) {
+func scanAmounts(target any) (pgtype.WrappedScanPlanNextSetter, any, bool) { //nolint:ireturn // as pgtype wants it
 	if amount, ok := target.(*chains.Amount); ok {
 		return &scanAmount{}, (*numeric)(amount), true
 	}

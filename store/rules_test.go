@@ -60,7 +60,7 @@ func TestApplyFaults(t *testing.T) {
 			b, account, tip := start(t, store.Options{Failpoint: f.fail})
 			step := indexer.Step{
 				Lease: b.lease, Parent: tip.Hash, WatchVersion: b.version(t), Block: block(tip, 2),
-				Match: chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 7)}},
+				Match: chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 7)}},
 			}
 			f.arm(tt.at)
 			_, err := b.Apply(t.Context(), step)
@@ -132,7 +132,7 @@ func TestPausedOwner(t *testing.T) {
 	_, err = b.Revert(ctx, old, tip)
 	require.ErrorIs(t, err, indexer.ErrStale)
 	_, err = b.Amend(ctx, indexer.Amendment{Lease: old, Pending: []chains.UnconfirmedTx{
-		pending(1, chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 1)}}),
+		pending(1, chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 1)}}),
 	}})
 	require.ErrorIs(t, err, indexer.ErrStale)
 	require.NoError(t, b.Release(ctx, old), "a lost lease is no error")
@@ -182,16 +182,16 @@ func TestReplaced(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b, account, tip := start(t, store.Options{})
-	foreign := spend(1, 0, 100, 0)
-	first := pending(1, chains.Match{Transfers: []chains.Transfer{b.pay(1, 0, 1, 10)}}, foreign)
-	child := pending(2, chains.Match{Transfers: []chains.Transfer{b.pay(2, 0, 2, 9)}, Spends: []chains.Spend{spend(2, 0, 1, 0)}})
+	foreign := spend(1, 100)
+	first := pending(1, chains.Match{Transfers: []chains.Transfer{b.pay(1, 1, 10)}}, foreign)
+	child := pending(2, chains.Match{Transfers: []chains.Transfer{b.pay(2, 2, 9)}, Spends: []chains.Spend{spend(2, 1)}})
 	applied, err := b.Amend(ctx, indexer.Amendment{Lease: b.lease, Pending: []chains.UnconfirmedTx{first, child}})
 	require.NoError(t, err)
 	require.Contains(t, applied.Watch, foreign.Spent)
 	require.Equal(t, 3, applied.Events)
 
 	// Another one of the mempool spends what the first one spends.
-	second := pending(3, chains.Match{Transfers: []chains.Transfer{b.pay(3, 0, 1, 8)}}, chains.Spend{Tx: hash('t', 3), Spent: foreign.Spent})
+	second := pending(3, chains.Match{Transfers: []chains.Transfer{b.pay(3, 1, 8)}}, chains.Spend{Tx: hash('t', 3), Spent: foreign.Spent})
 	_, err = b.Amend(ctx, indexer.Amendment{Lease: b.lease, Pending: []chains.UnconfirmedTx{second}})
 	require.NoError(t, err)
 	require.Equal(t, map[chains.Hash]indexer.TransferStatus{
@@ -310,7 +310,7 @@ func TestCoinbase(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	b, account, tip := start(t, store.Options{})
-	reward := b.pay(1, 0, 1, 50)
+	reward := b.pay(1, 1, 50)
 	reward.Coinbase = true
 	tip = b.apply(t, tip, 2, chains.Match{Transfers: []chains.Transfer{reward}})
 	rewarded := tip

@@ -97,8 +97,7 @@ func connect(ctx context.Context, opts Options, conns int32) (*pgxpool.Pool, err
 
 // withoutURL drops the connection string from an error: it holds the password.
 func withoutURL(err error) error {
-	var parse *pgconn.ParseConfigError
-	if errors.As(err, &parse) {
+	if _, malformed := errors.AsType[*pgconn.ParseConfigError](err); malformed {
 		return errors.New("it is malformed")
 	}
 	return err

@@ -123,7 +123,7 @@ func TestRedisGone(t *testing.T) {
 // TestRedisHangs talks to a server that accepts and never answers.
 func TestRedisHangs(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
 	var l ledger
