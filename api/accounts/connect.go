@@ -122,8 +122,8 @@ func (s *surface) connect(ctx context.Context, in *connectInput) (*connectOutput
 	return &connectOutput{Body: connected{ID: a.ID, Name: a.Name, Description: a.Description}}, nil
 }
 
-// whoIsMissing tells a token that has outlived its user from a chain that is not
-// served.
+// whoIsMissing tells a token that has outlived its user from a chain whose nodes
+// have not answered since the start.
 func (s *surface) whoIsMissing(ctx context.Context, caller access.Principal) error {
 	_, err := s.Users.User(ctx, caller.Realm, caller.User)
 	if errors.Is(err, indexer.ErrNotFound) {
@@ -132,7 +132,7 @@ func (s *surface) whoIsMissing(ctx context.Context, caller access.Principal) err
 	if err != nil {
 		return fmt.Errorf("read user: %w", err)
 	}
-	return problem.Missing()
+	return problem.New(http.StatusServiceUnavailable, problem.Unavailable, "the chain's nodes have not answered yet")
 }
 
 func (s *surface) deleteAccount(ctx context.Context, in *AccountPath) (*done, error) {

@@ -122,7 +122,7 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 	}
 	d.sources.Add(source)
 	chain := &indexer.Chain{
-		Source: source, Ports: d.store, Config: followConfig(c), Owner: d.owner,
+		Source: source, Ports: windows{Store: d.store, search: func() { d.searchNow(ctx, slug) }}, Config: followConfig(c), Owner: d.owner,
 		State: d.state, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
 	}
 	err = chain.Run(ctx)
@@ -133,6 +133,30 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		return context.Cause(ctx)
 	}
 	return err //nolint:wrapcheck // the chain says what it was doing
+}
+
+// windows is the ledger for a follower. The new scripts of a window it moves are
+// searched at once: until then their account is not level.
+type windows struct {
+	*store.Store
+	search func()
+}
+
+// Extend implements indexer.Windows.
+func (w windows) Extend(ctx context.Context, account uuid.UUID, scripts []indexer.WatchedScript) error {
+	if err := w.Store.Extend(ctx, account, scripts); err != nil {
+		return err //nolint:wrapcheck // the store says what it was doing
+	}
+	w.search()
+	return nil
+}
+
+// searchNow asks for a search of a chain. One that cannot be asked for now is
+// found by the schedule.
+func (d *daemon) searchNow(ctx context.Context, slug string) {
+	if err := d.jobs.EnqueueBackfill(ctx, slug); err != nil {
+		d.log.Warn().Err(err).Str("chain", slug).Msg("search not asked for")
+	}
 }
 
 // work works jobs until ctx ends, and waits for those under way.

@@ -146,11 +146,7 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 		gaps[slug] = followConfig(c).Gap
 		providers = append(providers, accounts.NewProvider(slug, chains.Family(c.Family), chains.Environment(c.Environment)))
 	}
-	connections := indexer.Connections{Accounts: d.store, Sources: &d.sources, Gap: gaps, Search: func(ctx context.Context, slug string) {
-		if err := d.jobs.EnqueueBackfill(ctx, slug); err != nil {
-			d.log.Warn().Err(err).Str("chain", slug).Msg("search not asked for")
-		}
-	}}
+	connections := indexer.Connections{Accounts: d.store, Sources: &d.sources, Gap: gaps, Search: d.searchNow}
 	// Cursors need a key that all instances share and nobody else has.
 	cursorKey := sha256.Sum256([]byte("cursor:" + d.cfg.API.KeyPepper.Reveal()))
 	accounts.Mount(router.Operations(), accounts.Config{
