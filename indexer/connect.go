@@ -2,7 +2,6 @@ package indexer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -43,9 +42,6 @@ func (c Connections) Connect(ctx context.Context, realm Realm, user uuid.UUID, c
 		return Account{}, err
 	}
 	if err := c.Accounts.CreateAccount(ctx, account, scripts); err != nil {
-		if errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) {
-			return Account{}, err
-		}
 		return Account{}, fmt.Errorf("store account: %w", err)
 	}
 	c.Search(ctx, chain)

@@ -277,11 +277,11 @@ func (f *Follower) apply(ctx context.Context, block chains.Block) (bool, error) 
 		}
 		f.watch(applied.Watch)
 		f.cursor.Tip = ref
-		event := f.log.Info()
+		level := zerolog.InfoLevel
 		if f.head.Height > ref.Height+uint64(f.cfg.Ahead) && applied.Events == 0 {
-			event = f.log.Debug() // one line per block is too much while catching up
+			level = zerolog.DebugLevel // one line per block is too much while catching up
 		}
-		event.Uint64("height", ref.Height).Stringer("hash", ref.Hash).Int("transfers", len(match.Transfers)).
+		f.log.WithLevel(level).Uint64("height", ref.Height).Stringer("hash", ref.Hash).Int("transfers", len(match.Transfers)).
 			Int("spends", len(match.Spends)).Int("events", applied.Events).Msg("block applied")
 		return true, nil
 	}

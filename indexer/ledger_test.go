@@ -23,8 +23,8 @@ type tape struct {
 
 func (l *tape) Register(context.Context, chains.Chain, []chains.Asset) error { return nil }
 
-func (l *tape) Acquire(_ context.Context, chain string, owner uuid.UUID, _ time.Duration) (indexer.Cursor, error) {
-	tip, _ := l.Tip(context.Background(), chain)
+func (l *tape) Acquire(ctx context.Context, chain string, owner uuid.UUID, _ time.Duration) (indexer.Cursor, error) {
+	tip, _ := l.Tip(ctx, chain)
 	return indexer.Cursor{Lease: indexer.Lease{Chain: chain, Owner: owner, Epoch: 1}, Tip: tip, WatchVersion: l.version}, nil
 }
 
@@ -32,12 +32,12 @@ func (l *tape) Release(context.Context, indexer.Lease) error { return nil }
 
 func (l *tape) Rebase(context.Context, chains.Chain) error { l.blocks = nil; return nil }
 
-func (l *tape) Apply(_ context.Context, step indexer.Step) (indexer.Applied, error) {
+func (l *tape) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, error) {
 	if l.late != nil {
 		l.late()
 		l.late = nil
 	}
-	tip, _ := l.Tip(context.Background(), "")
+	tip, _ := l.Tip(ctx, "")
 	switch {
 	case l.stale || step.Parent != tip.Hash:
 		return indexer.Applied{}, indexer.ErrStale

@@ -121,7 +121,7 @@ func walkAll(ctx context.Context, source chains.Source, script []byte, head uint
 		if err != nil {
 			return nil, err //nolint:wrapcheck // the fetcher names the height
 		}
-		return source.Block(ctx, ref.Hash) //nolint:wrapcheck // the fetcher names the height
+		return source.Block(ctx, ref.Hash)
 	}}
 	defer blocks.drop()
 	for height := uint64(0); height <= head; height++ {

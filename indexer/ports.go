@@ -150,6 +150,9 @@ type Filling struct {
 	// outputs it found must have been followed up to Through, and if the tip
 	// is beyond it, Tail is called under the lock to walk (Through, tip]; a
 	// nil Tail makes Fill return ErrStale instead.
+	//
+	// Through without Complete is the tip the search was begun at: it must
+	// still be canonical, or zero to ask for nothing.
 	Complete bool
 	Through  chains.BlockRef
 	Tail     func(ctx context.Context, through, tip chains.BlockRef) ([]FilledBlock, error)

@@ -80,6 +80,7 @@ type pass struct {
 	chain   string
 	scripts []SearchScript
 	table   *chains.WatchTable
+	locked  bool // the ledger's lock is held: only read
 }
 
 // run searches by the way of the chain's family.
@@ -133,6 +134,13 @@ func (p *pass) ascend(ctx context.Context) error {
 	method := chains.MethodRaw
 	for int64(next) <= last {
 		to := min(next+p.Config.Chunk-1, uint64(last))
+		// Outputs found here are not watched before they are saved. A reorg
+		// below the hand-over meanwhile could spend one in a block that is
+		// applied without knowing it: Fill refuses if this tip has left.
+		tip, err := p.above(ctx, last)
+		if err != nil {
+			return err
+		}
 		blocks, used, err := p.chunk(ctx, next, to)
 		if err != nil {
 			return err
@@ -140,7 +148,7 @@ func (p *pass) ascend(ctx context.Context) error {
 		method = used
 		err = p.Ports.Fill(ctx, Filling{
 			Chain: p.chain, Scripts: p.ids(), Blocks: blocks,
-			Progress: true, From: next, Next: to + 1, Method: method,
+			Progress: true, From: next, Next: to + 1, Method: method, Through: tip,
 		})
 		if err != nil {
 			return fmt.Errorf("save blocks %d to %d: %w", next, to, err)
@@ -148,6 +156,19 @@ func (p *pass) ascend(ctx context.Context) error {
 		next = to + 1
 	}
 	return p.finish(ctx, last, method)
+}
+
+// above returns the tip, which must not lie below the hand-over height: after a
+// reorg it may for a moment, and then the search is done again.
+func (p *pass) above(ctx context.Context, last int64) (chains.BlockRef, error) {
+	tip, err := p.Ports.Tip(ctx, p.chain)
+	if err != nil {
+		return tip, fmt.Errorf("read the tip: %w", err)
+	}
+	if int64(tip.Height) < last || tip.Hash.IsZero() {
+		return tip, fmt.Errorf("the tip is below the hand-over height %d: %w", last, ErrNotCanonical)
+	}
+	return tip, nil
 }
 
 // span returns the first height no script of the pass has searched and the
@@ -232,8 +253,11 @@ func (p *pass) collect(ctx context.Context, found []FilledBlock, block chains.Bl
 		}
 	}
 	// New scripts of a moved window have their own search: this one goes on.
-	if _, err := extendWindows(ctx, p.Source, p.Ports, p.chain, match, p.Config.Gap); err != nil {
-		return nil, err
+	// Under the lock nothing may be added, and the follower has done so already.
+	if !p.locked {
+		if _, err := extendWindows(ctx, p.Source, p.Ports, p.chain, match, p.Config.Gap); err != nil {
+			return nil, err
+		}
 	}
 	return append(found, FilledBlock{Ref: block.Ref(), Match: match}), nil
 }
@@ -241,9 +265,9 @@ func (p *pass) collect(ctx context.Context, found []FilledBlock, block chains.Bl
 // finish follows the outputs found from the hand-over height to the tip, and
 // completes the search.
 func (p *pass) finish(ctx context.Context, last int64, method chains.Method) error {
-	tip, err := p.Ports.Tip(ctx, p.chain)
+	tip, err := p.above(ctx, last)
 	if err != nil {
-		return fmt.Errorf("read the tip: %w", err)
+		return err
 	}
 	var blocks []FilledBlock
 	if int64(tip.Height) > last {
@@ -273,6 +297,8 @@ func (p *pass) tail(ctx context.Context, through, tip chains.BlockRef) ([]Filled
 	if err != nil {
 		return nil, fmt.Errorf("read our block %d: %w", through.Height, err)
 	}
+	p.locked = true
+	defer func() { p.locked = false }()
 	return p.walk(ctx, through.Height+1, tip.Height)
 }
 

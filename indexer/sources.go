@@ -25,7 +25,7 @@ func (s *Sources) Add(source chains.Source) {
 }
 
 // Get returns the source of a slug, and false if it is not open.
-func (s *Sources) Get(slug string) (chains.Source, bool) { //nolint:ireturn // a source is an adapter's
+func (s *Sources) Get(slug string) (chains.Source, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	source, ok := s.open[slug]

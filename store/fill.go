@@ -61,9 +61,6 @@ func (f *fill) run(ctx context.Context) error {
 // follow returns the blocks of the filling, and of the stretch its search has
 // not walked yet if it is to be complete.
 func (f *fill) follow(ctx context.Context) ([]indexer.FilledBlock, error) {
-	if !f.Complete {
-		return f.Blocks, nil
-	}
 	through := int64(-1)
 	if !f.Through.Hash.IsZero() {
 		height, err := f.q.CanonicalHeight(ctx, db.CanonicalHeightParams{Chain: f.chain, Hash: f.Through.Hash})
@@ -71,6 +68,9 @@ func (f *fill) follow(ctx context.Context) ([]indexer.FilledBlock, error) {
 			return nil, fmt.Errorf("block %d %s: %w", f.Through.Height, f.Through.Hash, orNotCanonical(err))
 		}
 		through = height
+	}
+	if !f.Complete {
+		return f.Blocks, nil
 	}
 	if f.cursor.Height == nil || *f.cursor.Height <= through {
 		return f.Blocks, nil

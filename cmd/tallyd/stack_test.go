@@ -163,7 +163,6 @@ type held struct {
 	level   bool // the state is level and the first sync done
 	asOf    string
 	height  uint64
-	tip     string
 	amounts map[string]string // base units by asset
 	pending map[string]string
 	proofs  map[string]string
