@@ -1,9 +1,9 @@
 package chains_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"tallyd/chains"
@@ -12,7 +12,7 @@ import (
 // BenchmarkWatchProbe looks up 4096 unwatched scripts, hashed beforehand.
 func BenchmarkWatchProbe(b *testing.B) {
 	for _, n := range []int{10_000, 1_000_000, 10_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			table := chains.NewWatchTable(n, 0)
 			for i := range uint64(n) {
 				table.AddScript(scriptOf(i))

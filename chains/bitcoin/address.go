@@ -140,8 +140,7 @@ func isBech32Prefix(prefix string) bool {
 func decodeBech32(s string) (decoded, error) {
 	prefix, data, checksum, err := bech32.DecodeGeneric(s)
 	if err != nil {
-		var sum bech32.ErrInvalidChecksum
-		if errors.As(err, &sum) {
+		if _, ok := errors.AsType[bech32.ErrInvalidChecksum](err); ok {
 			return decoded{}, fmt.Errorf("%w: its checksum is wrong", ErrAddress)
 		}
 		return decoded{}, fmt.Errorf("%w: it is not bech32", ErrAddress)

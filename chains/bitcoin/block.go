@@ -136,19 +136,3 @@ func Work(compact uint32) chains.Work {
 	new(big.Int).Div(new(big.Int).Lsh(big.NewInt(1), 256), divisor).FillBytes(work[:])
 	return work
 }
-
-// AddWork returns the sum of two works. It saturates at 2^256−1, which no chain
-// reaches.
-func AddWork(a, b chains.Work) chains.Work {
-	var sum chains.Work
-	var carry uint
-	for i := 31; i >= 0; i-- {
-		carry += uint(a[i]) + uint(b[i])
-		sum[i] = byte(carry)
-		carry >>= 8
-	}
-	if carry != 0 {
-		return chains.Work(bytes.Repeat([]byte{0xff}, 32))
-	}
-	return sum
-}

@@ -23,7 +23,6 @@ type Walker struct {
 	watch  *chains.WatchTable
 	header Header
 	loose  bool // raw is a single transaction, not a block
-	aux    int  // offset at which the merge-mining proof ends; HeaderSize without one
 
 	txs      []span
 	ins      []uint32 // offset of each recorded input
@@ -163,8 +162,8 @@ func (w *Walker) matchOwn() {
 		w.own[w.watch.Fingerprint(outpoint[:])] = struct{}{}
 	}
 	found := len(w.inHits)
-	for i, print := range w.inPrints {
-		if _, ok := w.own[print]; ok {
+	for i, fingerprint := range w.inPrints {
+		if _, ok := w.own[fingerprint]; ok {
 			w.inHits = append(w.inHits, i)
 		}
 	}

@@ -74,6 +74,7 @@ func fillTable(n int) *chains.WatchTable {
 }
 
 func decode(b *testing.B, raw []byte) {
+	b.Helper()
 	var block wire.MsgBlock
 	if err := block.Deserialize(bytes.NewReader(raw)); err != nil {
 		b.Fatal(err)
