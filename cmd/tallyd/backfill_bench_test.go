@@ -40,26 +40,36 @@ const (
 //go:embed testdata/Crowd.hex
 var crowdCode string
 
-// BenchmarkBackfill follows a chain of anvil's from block 0 to its head, for
-// 10,000 accounts that 100,000 Transfers have paid, on a Postgres that syncs its
-// disk. It ends when every balance is level and exact. TALLYD_BENCH_BLOCKS sets
-// another number of blocks.
+// BenchmarkBackfill catches up with a chain of anvil's for 10,000 accounts that
+// 100,000 Transfers have paid since the ledger was last level with it, on a
+// Postgres that syncs its disk. It ends when every balance is read anew, and
+// fails unless every one is exact. TALLYD_BENCH_BLOCKS sets another number of
+// blocks.
 func BenchmarkBackfill(b *testing.B) {
 	for _, trace := range []string{"off", "auto"} {
 		b.Run("trace="+trace, func(b *testing.B) {
-			c := newCrowd(b, trace)
+			blocks := crowdBlocks
+			if text := os.Getenv("TALLYD_BENCH_BLOCKS"); text != "" {
+				var err error
+				blocks, err = strconv.Atoi(text)
+				require.NoError(b, err)
+			}
 			var spent clocks
 			for b.Loop() {
 				b.StopTimer()
-				run := c.newRun(b, &spent)
+				c := newCrowd(b, trace)
+				c.connect(b)
+				c.follow(b, nil)
+				c.search(b)
+				c.pay(b, blocks)
 				b.StartTimer()
-				run.follow(b)
+				c.follow(b, &spent)
 				b.StopTimer()
-				run.check(b)
-				run.close(b)
+				c.check(b)
+				c.close(b)
 				b.StartTimer()
 			}
-			spent.report(b, c.blocks)
+			spent.report(b, blocks)
 		})
 	}
 }
@@ -91,188 +101,231 @@ func BenchmarkApplyEmpty(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "blocks/s")
 }
 
-// crowd is a node that has paid many addresses, and what they hold.
+// crowd is a node, a ledger that watches many addresses on it, and what these
+// hold in truth.
 type crowd struct {
-	node   *localnode.Ethereum
-	cfg    config.Chain
-	token  string
-	blocks int
-	truth  []*big.Int // by the number of the address
+	*durableStore
+	node     *localnode.Ethereum
+	cfg      config.Chain
+	source   evmSource
+	token    string
+	realm    indexer.Realm
+	user     uuid.UUID
+	accounts map[string]indexer.Account // by address
+	truth    []*big.Int                 // by the number of the address
+	height   uint64                     // of the node
 }
 
+// newCrowd starts a node with nothing but the contract, and an empty ledger.
 func newCrowd(b *testing.B, trace string) *crowd {
 	b.Helper()
-	c := &crowd{node: localnode.TestAnvil(b), blocks: crowdBlocks}
-	if text := os.Getenv("TALLYD_BENCH_BLOCKS"); text != "" {
-		var err error
-		c.blocks, err = strconv.Atoi(text)
-		require.NoError(b, err)
+	c := &crowd{node: localnode.TestAnvil(b), durableStore: newDurableStore(b), truth: make([]*big.Int, crowdSize)}
+	for i := range c.truth {
+		c.truth[i] = new(big.Int)
 	}
 	code, err := hex.DecodeString(strings.TrimSpace(crowdCode))
 	require.NoError(b, err)
 	receipt, err := c.node.Transact(b.Context(), localnode.Transaction{Data: code})
 	require.NoError(b, err)
 	require.Equal(b, "0x1", receipt.Status)
-	c.token = receipt.ContractAddress
-	c.truth = make([]*big.Int, crowdSize)
-	for i := range c.truth {
-		c.truth[i] = new(big.Int)
-	}
-	require.NoError(b, c.node.Call(b.Context(), "evm_setAutomine", nil, false))
-	for n := range c.blocks {
-		c.give(b, n)
-	}
-	height, err := c.node.Height(b.Context())
-	require.NoError(b, err)
-	require.EqualValues(b, c.blocks+1, height, "one transaction is one block")
+	c.token, c.height = receipt.ContractAddress, 1
 	c.cfg = config.DefaultChain(config.FamilyEVM)
 	c.cfg.Network, c.cfg.Environment, c.cfg.StartHeight, c.cfg.Trace = "31337", "test", config.StartAt(0), trace
 	c.cfg.Tokens = []config.Token{{Symbol: "CROWD", Contract: c.token, Decimals: 6, Slot: -1}}
 	c.cfg.Upstreams = []config.Upstream{{URL: config.NewURL(c.node.URL)}}
+	source, err := openChain(b.Context(), "eth", c.cfg, zerolog.Nop())
+	require.NoError(b, err)
+	c.source = source.(evmSource) //nolint:forcetypeassert // a Source of package evm is all of these
+	require.NoError(b, c.Register(b.Context(), source.Chain(), listed(source.Chain(), c.cfg)))
 	return c
 }
 
-// give makes one block: value to the first address, one more to each next.
-func (c *crowd) give(b *testing.B, n int) {
+// ownAccounts gives every watched script an account of its own, and takes them
+// all from the one that brought them. Ten thousand calls of CreateAccount would
+// take longer than what is measured.
+const ownAccounts = `
+WITH own AS (
+    INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, wallet_digest, name, description)
+    SELECT gen_random_uuid(), a.tenant, a.environment, a.user_id, a.chain, 'address', s.address, sha256(s.address::bytea), '', ''
+    FROM accounts AS a
+    JOIN account_scripts AS l ON l.account_id = a.id
+    JOIN scripts AS s ON s.id = l.script_id
+    WHERE a.id = $1
+    RETURNING id, wallet
+)
+UPDATE account_scripts AS l
+SET account_id = own.id
+FROM own
+JOIN scripts AS s ON s.address = own.wallet
+WHERE l.script_id = s.id`
+
+// connect connects every address, each for its own account.
+func (c *crowd) connect(b *testing.B) {
 	b.Helper()
-	first, value := n*crowdGive%crowdSize, int64(n+1)*1_000_003
-	data := "0x05a51627" + // give(uint160,uint160,uint256)
-		strings.Repeat("0", 24) + crowdAddress(first)[2:] + fmt.Sprintf("%064x%064x", crowdGive, value)
-	var hash string
-	err := c.node.Call(b.Context(), "eth_sendTransaction", &hash, map[string]string{
-		"from": c.node.Accounts[0], "to": c.token, "gas": "0x1c9c380", "input": data,
-	})
-	require.NoError(b, err)
-	require.NoError(b, c.node.Mine(b.Context(), 1))
-	for i := range crowdGive {
-		held := c.truth[first+i]
-		held.Add(held, big.NewInt(value+int64(i)))
+	ctx := b.Context()
+	realm := indexer.Realm{Tenant: "default", Environment: chains.Test}
+	user := indexer.User{ID: uuid.New(), Realm: realm, Name: "crowd", CreatedAt: time.Now()}
+	require.NoError(b, c.CreateUser(ctx, user))
+	var scripts []indexer.WatchedScript
+	for n := range crowdSize {
+		script, wallet, err := c.source.ParseAddress(crowdAddress(n))
+		require.NoError(b, err)
+		scripts = append(scripts, indexer.WatchedScript{Script: script, Address: wallet})
 	}
+	all := indexer.Account{ID: uuid.New(), Realm: realm, UserID: user.ID, Chain: "eth", Kind: indexer.KindDescriptor, Wallet: "all", CreatedAt: time.Now()}
+	require.NoError(b, c.CreateAccount(ctx, all, scripts))
+	done, err := c.Pool().Exec(ctx, ownAccounts, all.ID)
+	require.NoError(b, err)
+	require.EqualValues(b, crowdSize, done.RowsAffected())
+	require.NoError(b, c.DeleteAccount(ctx, realm, all.ID))
+	accounts, err := c.Accounts(ctx, realm, user.ID)
+	require.NoError(b, err)
+	c.accounts = make(map[string]indexer.Account, len(accounts))
+	for _, account := range accounts {
+		c.accounts[strings.ToLower(account.Wallet)] = account
+	}
+	require.Len(b, c.accounts, crowdSize)
+	c.realm, c.user = realm, user.ID
+}
+
+// search opens every balance and searches what past there is.
+func (c *crowd) search(b *testing.B) {
+	b.Helper()
+	search := indexer.Search{Source: c.source, Ports: c.Store, Config: searchConfig(c.cfg), Log: zerolog.Nop()}
+	require.NoError(b, search.Run(b.Context()))
+}
+
+// pay makes blocks, each of one transaction that gives to the next addresses:
+// value to the first of them, one more to each next.
+func (c *crowd) pay(b *testing.B, blocks int) {
+	b.Helper()
+	ctx := b.Context()
+	require.NoError(b, c.node.Call(ctx, "evm_setAutomine", nil, false))
+	for n := range blocks {
+		first, value := n*crowdGive%crowdSize, int64(n+1)*1_000_003
+		var hash string
+		err := c.node.Call(ctx, "eth_sendTransaction", &hash, map[string]string{
+			"from": c.node.Accounts[0], "to": c.token, "gas": "0x1c9c380",
+			// give(uint160,uint160,uint256)
+			"input": fmt.Sprintf("0x05a51627%064s%064x%064x", crowdAddress(first)[2:], crowdGive, value),
+		})
+		require.NoError(b, err)
+		require.NoError(b, c.node.Mine(ctx, 1))
+		for i := range crowdGive {
+			held := c.truth[first+i]
+			held.Add(held, big.NewInt(value+int64(i)))
+		}
+	}
+	height, err := c.node.Height(ctx)
+	require.NoError(b, err)
+	c.height += uint64(blocks)
+	require.Equal(b, c.height, height)
 }
 
 // crowdAddress is the address of number n. They are consecutive.
 func crowdAddress(n int) string { return fmt.Sprintf("0x%040x", 0xc0ffee00000000+n) }
 
-// crowdRun is one ledger that begins with no block and everybody connected.
-type crowdRun struct {
-	*crowd
-	*durableStore
-	source   evmSource
-	spent    *clocks
-	accounts []indexer.Account
-}
-
-func (c *crowd) newRun(b *testing.B, spent *clocks) *crowdRun {
-	b.Helper()
-	r := &crowdRun{crowd: c, durableStore: newDurableStore(b), spent: spent}
-	source, err := openChain(b.Context(), "eth", c.cfg, zerolog.Nop())
-	require.NoError(b, err)
-	r.source = source.(evmSource) //nolint:forcetypeassert // a Source of package evm is all of these
-	require.NoError(b, r.Register(b.Context(), source.Chain(), listed(source.Chain(), c.cfg)))
-	r.connect(b)
-	return r
-}
-
-// connect connects every address, each for its own account.
-func (r *crowdRun) connect(b *testing.B) {
-	b.Helper()
-	realm := indexer.Realm{Tenant: "default", Environment: chains.Test}
-	user := indexer.User{ID: uuid.New(), Realm: realm, Name: "crowd", CreatedAt: time.Now()}
-	require.NoError(b, r.CreateUser(b.Context(), user))
-	r.accounts = make([]indexer.Account, crowdSize)
-	group, ctx := errgroup.WithContext(b.Context())
-	group.SetLimit(4)
-	for n := range r.accounts {
-		group.Go(func() error {
-			script, wallet, err := r.source.ParseAddress(crowdAddress(n))
-			if err != nil {
-				return fmt.Errorf("parse address %d: %w", n, err)
-			}
-			r.accounts[n] = indexer.Account{
-				ID: uuid.New(), Realm: realm, UserID: user.ID, Chain: "eth", Kind: indexer.KindAddress, Wallet: wallet, CreatedAt: time.Now(),
-			}
-			return r.CreateAccount(ctx, r.accounts[n], []indexer.WatchedScript{{Script: script, Address: wallet}})
-		})
-	}
-	require.NoError(b, group.Wait())
-}
-
 // follow runs what the daemon runs for a chain until the ledger is level with
-// the node and no balance is left to be read.
-func (r *crowdRun) follow(b *testing.B) {
+// the node and no balance is left to be read. It measures into spent, unless
+// that is nil.
+func (c *crowd) follow(b *testing.B, spent *clocks) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
-	before := cpuTimes(b)
-	began := time.Now()
+	if spent == nil {
+		spent = &clocks{}
+	}
 	level := make(chan struct{})
-	state := &untilLevel{head: uint64(r.blocks + 1), reached: level}
-	chain := &indexer.Chain{
-		Source: timedSource{r.source, r.spent}, Ports: timedPorts{r.Store, r.spent}, Config: followConfig(r.cfg),
-		Owner: uuid.New(), State: state, Listed: listed(r.source.Chain(), r.cfg), Log: zerolog.Nop(),
-	}
 	wake := make(chan struct{}, 1)
-	chain.Wrote = func() {
-		select {
-		case wake <- struct{}{}:
-		default: // it is awake already
-		}
+	chain := &indexer.Chain{
+		Source: timedSource{c.source, spent}, Ports: timedPorts{c.Store, spent}, Config: followConfig(c.cfg),
+		Owner: uuid.New(), State: &untilLevel{height: c.height, reached: level}, Listed: listed(c.source.Chain(), c.cfg), Log: zerolog.Nop(),
+		Wrote: func() {
+			select {
+			case wake <- struct{}{}:
+			default: // it is awake already
+			}
+		},
 	}
+	numbering := indexer.Numbering{Sequencer: c.Store, Owner: uuid.New(), Every: numberEvery, Wake: wake, Log: zerolog.Nop()}
+	before, began := cpuTimes(b), time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return chain.Run(ctx) })
-	group.Go(func() error {
-		return indexer.Numbering{Sequencer: r.Store, Owner: uuid.New(), Every: numberEvery, Wake: wake, Log: zerolog.Nop()}.Run(ctx)
-	})
+	group.Go(func() error { return numbering.Run(ctx) })
 	select {
 	case <-level:
 	case <-ctx.Done():
 	}
-	r.spent.total += time.Since(began)
-	r.spent.cpu.add(cpuTimes(b).since(before))
+	spent.level += time.Since(began)
+	c.fresh(ctx, b)
+	spent.total += time.Since(began)
+	spent.cpu.add(cpuTimes(b).since(before))
 	cancel()
 	require.ErrorIs(b, group.Wait(), context.Canceled)
 }
 
-// check compares every balance with the truth, and the truth with the contract
-// at some addresses.
-func (r *crowdRun) check(b *testing.B) {
+// fresh waits until no balance is left to be read.
+func (c *crowd) fresh(ctx context.Context, b *testing.B) {
 	b.Helper()
-	ctx := b.Context()
-	asset := chains.TokenID(r.source.Chain().ID, r.token)
-	for n, account := range r.accounts {
-		held, err := r.AccountBalance(ctx, account.Realm, account.ID)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		left, err := c.StaleBalances(ctx, "eth", 1)
 		require.NoError(b, err)
-		shown := "none"
-		for _, balance := range held.Balances {
-			if balance.Asset.ID == asset {
-				shown = balance.Amount.String()
-			}
+		if len(left) == 0 {
+			return
 		}
-		require.Equal(b, r.truth[n].String(), shown, "balance of address %d", n)
-		if n%100 == 0 {
-			held, err := r.node.TokenBalance(ctx, r.token, crowdAddress(n), "latest")
-			require.NoError(b, err)
-			require.Equal(b, held.String(), shown, "balance of address %d at the node", n)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
 		}
 	}
 }
 
-func (r *crowdRun) close(b *testing.B) {
+// check compares every balance with the truth, and the truth with the contract
+// at some addresses.
+func (c *crowd) check(b *testing.B) {
 	b.Helper()
-	r.source.Close()
-	r.durableStore.close(b)
+	ctx := b.Context()
+	asset := chains.TokenID(c.source.Chain().ID, c.token)
+	all, err := c.AccountBalances(ctx, c.realm, c.user)
+	require.NoError(b, err)
+	shown := map[uuid.UUID]string{}
+	for _, held := range all {
+		for _, balance := range held.Balances {
+			if balance.Asset.ID == asset {
+				require.True(b, balance.Unattributed.IsZero(), "%+v", held)
+				shown[held.Account.ID] = balance.Amount.String()
+			}
+		}
+	}
+	for n, truth := range c.truth {
+		account := c.accounts[crowdAddress(n)]
+		require.Equal(b, truth.String(), shown[account.ID], "balance of address %d", n)
+		if n%100 == 0 {
+			held, err := c.node.TokenBalance(ctx, c.token, crowdAddress(n), "latest")
+			require.NoError(b, err)
+			require.Equal(b, held.String(), shown[account.ID], "balance of address %d at the node", n)
+		}
+	}
 }
 
-// untilLevel hears the status of the chain.
+func (c *crowd) close(b *testing.B) {
+	b.Helper()
+	c.source.Close()
+	c.durableStore.close(b)
+	require.NoError(b, c.node.Stop(context.WithoutCancel(b.Context())))
+}
+
+// untilLevel hears the status of the chain, of which Tip is durable by then.
 type untilLevel struct {
-	head    uint64
+	height  uint64
 	reached chan struct{}
 }
 
-// PutChain implements indexer.SyncState. The status of a level chain is told
-// after its balances were read.
+// PutChain implements indexer.SyncState.
 func (u *untilLevel) PutChain(_ context.Context, status indexer.ChainStatus) {
-	if status.State != indexer.StateLevel || status.Tip.Height < u.head {
+	if status.State != indexer.StateLevel || status.Tip.Height < u.height {
 		return
 	}
 	select {
@@ -286,6 +339,7 @@ func (u *untilLevel) PutChain(_ context.Context, status indexer.ChainStatus) {
 type durableStore struct {
 	*store.Store
 	server *embedded.Postgres
+	url    string
 }
 
 func newDurableStore(b *testing.B) *durableStore {
@@ -299,7 +353,7 @@ func newDurableStore(b *testing.B) *durableStore {
 	require.NoError(b, err)
 	ledger, err := store.Open(ctx, opts)
 	require.NoError(b, err)
-	return &durableStore{Store: ledger, server: server}
+	return &durableStore{Store: ledger, server: server, url: opts.URL}
 }
 
 func (s *durableStore) close(b *testing.B) {
@@ -372,7 +426,8 @@ func (p timedPorts) Amend(ctx context.Context, amendment indexer.Amendment) (ind
 
 // clocks say where the time went.
 type clocks struct {
-	total time.Duration
+	level time.Duration // until the tip was the node's head
+	total time.Duration // and every balance was read
 	cpu   cpuTime
 
 	fetch    clock // of all fetches, which overlap: header, block and receipts, verified
@@ -397,6 +452,7 @@ func (c *clocks) report(b *testing.B, blocks int) {
 	} {
 		b.ReportMetric(float64(of.Load())/1e9/float64(b.N), name+"-s")
 	}
+	b.ReportMetric(c.level.Seconds()/float64(b.N), "level-s")
 	b.ReportMetric(total/float64(b.N), "total-s")
 	b.ReportMetric(c.cpu.self.Seconds()/float64(b.N), "cpu-tallyd-s")
 	b.ReportMetric(c.cpu.node.Seconds()/float64(b.N), "cpu-node-s")
