@@ -192,11 +192,15 @@ func (m *mortal) end() {
 func (m *mortal) ask(method, path, header, value string, body any) (status int, answer map[string]any, dying bool) {
 	m.t.Helper()
 	var raw bytes.Buffer
-	require.NoError(m.t, json.NewEncoder(&raw).Encode(body))
+	if body != nil {
+		require.NoError(m.t, json.NewEncoder(&raw).Encode(body))
+	}
 	request, err := http.NewRequestWithContext(m.t.Context(), method, m.url+path, &raw)
 	require.NoError(m.t, err)
 	request.Header.Set(header, value)
-	request.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, nil, true
@@ -214,7 +218,7 @@ func (m *mortal) attach(token, wallet string) {
 	header := "Bearer " + token
 	var status int
 	var answer map[string]any
-	m.eventually("the chain is open", func() (open bool) {
+	until(m.t, "the chain is open", func() (open bool) {
 		var dying bool
 		status, answer, dying = m.ask("POST", "/v1/onchain/btc/connect", "Authorization", header, map[string]string{"wallet": wallet})
 		if dying {
@@ -234,6 +238,22 @@ func (m *mortal) attach(token, wallet string) {
 	last := listed[len(listed)-1].(map[string]any)
 	require.Equal(m.t, wallet, last["wallet"])
 	m.accounts = append(m.accounts, account{s: m.stack, id: last["id"].(string), chain: "btc", token: token})
+}
+
+// until waits until done is true, in the test's own goroutine: done may fail it.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			require.Fail(t, "not in time: "+what)
+		}
+	}
 }
 
 // elsewhere are the transactions that the history here does not come to, and why.
@@ -460,10 +480,10 @@ func (w *cemetery) deleted() {
 		m.attach(token, ben.Address(localnode.P2WPKH))
 		m.accounts = m.accounts[:len(m.accounts)-1]
 		m.arm()
-		_, _, dying := m.ask("DELETE", "/v1/users/"+id, "X-API-Key", testMaster, nil)
-		require.True(w.t, dying)
+		status, answer, dying := m.ask("DELETE", "/v1/users/"+id, "X-API-Key", testMaster, nil)
+		require.True(w.t, dying, "%d %v", status, answer)
 		m.dead()
-		status, answer, _ := m.ask("DELETE", "/v1/users/"+id, "X-API-Key", testMaster, nil)
+		status, answer, _ = m.ask("DELETE", "/v1/users/"+id, "X-API-Key", testMaster, nil)
 		require.Contains(w.t, []int{http.StatusOK, http.StatusNoContent, http.StatusNotFound}, status, answer)
 		status, answer, _ = m.ask("GET", "/v1/users/"+id, "X-API-Key", testMaster, nil)
 		require.Equal(w.t, http.StatusNotFound, status, answer)
@@ -484,7 +504,7 @@ func (w *cemetery) check(what string) {
 	for _, m := range w.all {
 		for i, a := range m.accounts {
 			var got held
-			w.eventually(fmt.Sprintf("%s: account %d of the one that dies of %s is level", what, i, m.verb), func() bool {
+			until(w.t, fmt.Sprintf("%s: account %d of the one that dies of %s is level", what, i, m.verb), func() bool {
 				got = a.balance()
 				return got.level && got.asOf == tip.String()
 			})
@@ -498,7 +518,7 @@ func (w *cemetery) pending(what string, amounts ...string) {
 	w.t.Helper()
 	for _, m := range w.all {
 		for i, a := range m.accounts {
-			w.eventually(fmt.Sprintf("%s: account %d of the one that dies of %s has it pending", what, i, m.verb), func() bool {
+			until(w.t, fmt.Sprintf("%s: account %d of the one that dies of %s has it pending", what, i, m.verb), func() bool {
 				return total(a.balance().pending) == amounts[i]
 			})
 		}
@@ -569,7 +589,7 @@ func (w *cemetery) examine() {
 			require.NoError(w.t, conn.QueryRow(ctx, sql).Scan(&n), sql)
 			return n
 		}
-		w.eventually("all events of the one that died of "+m.verb+" are numbered", func() bool {
+		until(w.t, "all events of the one that died of "+m.verb+" are numbered", func() bool {
 			return count("SELECT count(*) FROM events WHERE seq IS NULL") == 0
 		})
 		m.end()

@@ -121,6 +121,9 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		source, err = openChain(ctx, slug, c, log)
 	}
 	d.sources.Add(source)
+	// What a process that was killed had begun goes on here, and does not wait
+	// for the schedule.
+	d.searchNow(ctx, slug)
 	chain := &indexer.Chain{
 		Source: source, Ports: windows{Store: d.store, search: func() { d.searchNow(ctx, slug) }}, Config: followConfig(c), Owner: d.owner,
 		State: d.state, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
