@@ -306,7 +306,10 @@ func TestNodeDownAndBack(t *testing.T) {
 		defer cancel()
 		go func() { waited <- source.WaitHead(ctx, head.Hash) }()
 		require.NoError(t, node.Kill(t.Context()))
-		<-waited // an error, or "look again": both are true
+		select { // an error, or "look again": both are true
+		case <-waited:
+		case <-t.Context().Done():
+		}
 		require.NoError(t, node.Restart(t.Context()))
 		eventually(t, func() bool {
 			_, err := source.Head(t.Context())

@@ -19,6 +19,12 @@ import (
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
+// Simnet returns the network whose chain btcd keeps over restarts.
+func Simnet() *chaincfg.Params { return &chaincfg.SimNetParams }
+
+// Regtest returns the network on which blocks cost nothing, at any height.
+func Regtest() *chaincfg.Params { return &chaincfg.RegressionNetParams }
+
 // BitcoinOptions says which node to start and where.
 type BitcoinOptions struct {
 	// Bin is the program's file.

@@ -358,7 +358,7 @@ func newDurableStore(b *testing.B) *durableStore {
 
 func (s *durableStore) close(b *testing.B) {
 	b.Helper()
-	s.Store.Close()
+	s.Close()
 	require.NoError(b, s.server.Stop(context.WithoutCancel(b.Context())))
 }
 
@@ -381,18 +381,18 @@ type timedSource struct {
 
 func (s timedSource) RefAt(ctx context.Context, height uint64) (chains.BlockRef, error) {
 	defer s.spent.fetch.since(time.Now())
-	return s.evmSource.RefAt(ctx, height) //nolint:wrapcheck // it only measures
+	return s.evmSource.RefAt(ctx, height)
 }
 
 func (s timedSource) Block(ctx context.Context, hash chains.Hash) (chains.Block, error) {
 	defer s.spent.fetch.since(time.Now())
 	block, err := s.evmSource.Block(ctx, hash)
-	return timedBlock{block, s.spent}, err //nolint:wrapcheck // it only measures
+	return timedBlock{block, s.spent}, err
 }
 
 func (s timedSource) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) ([]chains.Snapshot, error) {
 	defer s.spent.balances.since(time.Now())
-	return s.evmSource.Balances(ctx, at, touched) //nolint:wrapcheck // it only measures
+	return s.evmSource.Balances(ctx, at, touched)
 }
 
 // timedBlock measures how long a block is matched.
@@ -403,7 +403,7 @@ type timedBlock struct {
 
 func (t timedBlock) Match(watch *chains.WatchTable) (chains.Match, error) {
 	defer t.spent.match.since(time.Now())
-	return t.Block.Match(watch) //nolint:wrapcheck // it only measures
+	return t.Block.Match(watch)
 }
 
 // timedPorts measures how long the ledger is written.
@@ -414,14 +414,14 @@ type timedPorts struct {
 
 func (p timedPorts) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, error) {
 	defer p.spent.apply.since(time.Now())
-	return p.Store.Apply(ctx, step) //nolint:wrapcheck // it only measures
+	return p.Store.Apply(ctx, step)
 }
 
 func (p timedPorts) Amend(ctx context.Context, amendment indexer.Amendment) (indexer.Applied, error) {
 	if len(amendment.Snapshots) > 0 {
 		defer p.spent.keep.since(time.Now())
 	}
-	return p.Store.Amend(ctx, amendment) //nolint:wrapcheck // it only measures
+	return p.Store.Amend(ctx, amendment)
 }
 
 // clocks say where the time went.

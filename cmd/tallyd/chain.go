@@ -50,7 +50,7 @@ func specOf(slug string, c config.Chain) chains.Spec {
 }
 
 // openChain opens the nodes of a configured chain.
-func openChain(ctx context.Context, slug string, c config.Chain, log zerolog.Logger) (chains.Source, error) { //nolint:ireturn // a source is an adapter's
+func openChain(ctx context.Context, slug string, c config.Chain, log zerolog.Logger) (chains.Source, error) {
 	open, ok := all.Families()[chains.Family(c.Family)]
 	if !ok {
 		return nil, fmt.Errorf("chain %s: family %q is not built in", slug, c.Family)

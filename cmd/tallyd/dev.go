@@ -146,7 +146,7 @@ func announce(ctx context.Context, d *daemon, data string, listener net.Listener
 const devDatabase = "tallyd"
 
 func startDatabase(ctx context.Context, data string, log zerolog.Logger) (*embedded.Postgres, error) {
-	bin, err := embedded.FindPostgres(os.Getenv)
+	bin, err := embedded.FindPostgres(os.Getenv) //nolint:contextcheck // it looks at files and starts nothing that lasts
 	if err != nil {
 		return nil, fmt.Errorf("find PostgreSQL: %w", err)
 	}

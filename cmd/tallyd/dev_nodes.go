@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -58,10 +57,10 @@ func startNodes(ctx context.Context, data string, log zerolog.Logger) (*devNodes
 }
 
 func (n *devNodes) startBitcoin(ctx context.Context, dir string, log zerolog.Logger) error {
-	params, start := &chaincfg.SimNetParams, localnode.StartBtcd
+	params, start := localnode.Simnet(), localnode.StartBtcd
 	bin := program("TALLYD_BTCD", "btcd", "btcd-*/btcd")
 	if bin == "" {
-		params, start = &chaincfg.RegressionNetParams, localnode.StartBitcoind
+		params, start = localnode.Regtest(), localnode.StartBitcoind
 		bin = program("TALLYD_BITCOIND", "bitcoind", "bitcoin*/bitcoind")
 	}
 	if bin == "" {
@@ -76,7 +75,7 @@ func (n *devNodes) startBitcoin(ctx context.Context, dir string, log zerolog.Log
 	n.bitcoin, err = start(ctx, localnode.BitcoinOptions{
 		Bin: bin, Dir: dir, Params: params, MiningAddress: wallet.Address(localnode.P2WPKH), TxIndex: true,
 	})
-	return err //nolint:wrapcheck // named by the caller
+	return err
 }
 
 func (n *devNodes) startEthereum(ctx context.Context, dir string, log zerolog.Logger) (err error) {
@@ -94,7 +93,7 @@ func (n *devNodes) startEthereum(ctx context.Context, dir string, log zerolog.Lo
 		return nil
 	}
 	if n.ethereum, err = start(ctx, options); err != nil {
-		return err //nolint:wrapcheck // named by the caller
+		return err
 	}
 	var id string
 	if err := n.ethereum.Call(ctx, "eth_chainId", &id); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -16,12 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quickstartWallet is the address the quickstart connects, in mainnet's spelling.
-const quickstartWallet = "bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"
 
 // TestDevChild is tallyd dev in a process of its own, for TestDev to end in every
 // way there is.
-func TestDevChild(t *testing.T) {
+func TestDevChild(t *testing.T) { //nolint:paralleltest // it is the only test of its process
 	data := os.Getenv("TALLYD_DEV_CHILD")
 	if data == "" {
 		t.Skip("runs as the child of TestDev alone")
@@ -49,7 +48,7 @@ func startDev(t *testing.T, data string) *devProcess {
 	output, err := os.Create(p.log)
 	require.NoError(t, err)
 	defer output.Close()
-	p.cmd = exec.Command(os.Args[0], "-test.run", "^TestDevChild$", "-test.v")
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run", "^TestDevChild$", "-test.v")
 	p.cmd.Env = append(os.Environ(), "TALLYD_DEV_CHILD="+data)
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}

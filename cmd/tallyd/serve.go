@@ -43,7 +43,7 @@ time, and within seconds by another when that one dies.`,
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), cfg, listener, log, nil, func(d *daemon) {
+			return run(cmd.Context(), cfg, listener, log, nil, func(*daemon) {
 				fmt.Fprintf(os.Stdout, "tallyd %s serves http://%s\n", version, listener.Addr())
 			})
 		},
@@ -66,7 +66,7 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	handler, err := d.router(gate)
+	handler, err := d.router(gate) //nolint:contextcheck // each request brings its own
 	if err != nil {
 		return err
 	}
