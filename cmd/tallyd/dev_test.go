@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-
 // TestDevChild is tallyd dev in a process of its own, for TestDev to end in every
 // way there is.
 func TestDevChild(t *testing.T) { //nolint:paralleltest // it is the only test of its process
