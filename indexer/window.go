@@ -12,6 +12,9 @@ import (
 // branch keeps gap unused scripts watched beyond its last used one. It reports
 // whether any were added; then the same block must be walked again for them.
 func extendWindows(ctx context.Context, source chains.Source, windows Windows, chain string, match chains.Match, gap uint32) (bool, error) {
+	if _, ok := source.(chains.Wallets); !ok {
+		return false, nil // no account of this chain has a window
+	}
 	used := paidScripts(match)
 	if len(used) == 0 {
 		return false, nil

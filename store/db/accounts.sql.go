@@ -384,13 +384,20 @@ UPDATE accounts AS a
 SET
     synced_at = now(),
     version = a.version + 1
-WHERE a.id IN (
-    SELECT l.account_id
-    FROM account_scripts AS l
-    WHERE l.script_id = ANY($1::bigint[])
-)
-AND a.synced_at IS NULL
-AND a.deleted_at IS NULL
+FROM (
+    SELECT DISTINCT l.id
+    FROM unnest($1::bigint[]) AS n (id)
+    CROSS JOIN LATERAL (
+        SELECT o.id
+        FROM account_scripts AS h
+        JOIN accounts AS o ON o.id = h.account_id
+        WHERE h.script_id = n.id
+        AND o.synced_at IS NULL
+        AND o.deleted_at IS NULL
+        OFFSET 0
+    ) AS l
+) AS d
+WHERE a.id = d.id
 AND NOT EXISTS (
     SELECT
     FROM account_scripts AS l
@@ -414,7 +421,7 @@ RETURNING a.id
 
 // SyncAccounts marks the accounts that hold one of scripts, that were never
 // level, and of which nothing is missing any more: all history on the bitcoin
-// family, a native balance of every script on EVM.
+// family, a native balance of every script on EVM. OFFSET 0 as in TransferEvents.
 func (q *Queries) SyncAccounts(ctx context.Context, scriptIds []int64) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, syncAccounts, scriptIds)
 	if err != nil {

@@ -34,26 +34,41 @@ func (q *Queries) AddPositions(ctx context.Context, arg AddPositionsParams) erro
 
 const clearStale = `-- name: ClearStale :exec
 DELETE FROM stale AS s
-USING snapshots AS n, blocks AS b
-WHERE n.chain = $1
-AND n.hash = ANY($2::bytea[])
-AND b.chain = n.chain
-AND b.hash = n.hash
-AND b.canonical
-AND s.script_id = n.script_id
+USING (
+    SELECT n.script_id, n.asset_id, n.height
+    FROM (SELECT DISTINCT unnest($1::bytea[]) AS hash) AS h
+    CROSS JOIN LATERAL (
+        SELECT b.hash
+        FROM blocks AS b
+        WHERE b.chain = $2
+        AND b.hash = h.hash
+        AND b.canonical
+        OFFSET 0
+    ) AS b
+    CROSS JOIN LATERAL (
+        SELECT r.script_id, r.asset_id, r.height
+        FROM snapshots AS r
+        WHERE r.chain = $2
+        AND r.hash = b.hash
+        OFFSET 0
+    ) AS n
+    OFFSET 0
+) AS n
+WHERE s.script_id = n.script_id
 AND s.asset_id = n.asset_id
 AND s.height <= n.height
 `
 
 type ClearStaleParams struct {
-	Chain  string
 	Hashes [][]byte
+	Chain  string
 }
 
 // ClearStale forgets balances that were read at the canonical blocks given, or
-// above what made them stale.
+// above what made them stale. OFFSET 0 keeps the planner from walking every
+// block of the chain to find these.
 func (q *Queries) ClearStale(ctx context.Context, arg ClearStaleParams) error {
-	_, err := q.db.Exec(ctx, clearStale, arg.Chain, arg.Hashes)
+	_, err := q.db.Exec(ctx, clearStale, arg.Hashes, arg.Chain)
 	return err
 }
 
@@ -259,12 +274,16 @@ const staleBalances = `-- name: StaleBalances :many
 SELECT
     w.script,
     a.caip19
-FROM stale AS s
+FROM (
+    SELECT o.script_id, o.asset_id, o.height
+    FROM stale AS o
+    WHERE o.chain = $1
+    ORDER BY o.height
+    LIMIT $2
+) AS s
 JOIN scripts AS w ON w.id = s.script_id
 JOIN assets AS a ON a.id = s.asset_id
-WHERE s.chain = $1
 ORDER BY s.height, s.script_id, s.asset_id
-LIMIT $2
 `
 
 type StaleBalancesParams struct {

@@ -83,15 +83,30 @@ ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCL
 
 -- name: ClearStale :exec
 -- ClearStale forgets balances that were read at the canonical blocks given, or
--- above what made them stale.
+-- above what made them stale. OFFSET 0 keeps the planner from walking every
+-- block of the chain to find these.
 DELETE FROM stale AS s
-USING snapshots AS n, blocks AS b
-WHERE n.chain = @chain
-AND n.hash = ANY(@hashes::bytea[])
-AND b.chain = n.chain
-AND b.hash = n.hash
-AND b.canonical
-AND s.script_id = n.script_id
+USING (
+    SELECT n.script_id, n.asset_id, n.height
+    FROM (SELECT DISTINCT unnest(@hashes::bytea[]) AS hash) AS h
+    CROSS JOIN LATERAL (
+        SELECT b.hash
+        FROM blocks AS b
+        WHERE b.chain = @chain
+        AND b.hash = h.hash
+        AND b.canonical
+        OFFSET 0
+    ) AS b
+    CROSS JOIN LATERAL (
+        SELECT r.script_id, r.asset_id, r.height
+        FROM snapshots AS r
+        WHERE r.chain = @chain
+        AND r.hash = b.hash
+        OFFSET 0
+    ) AS n
+    OFFSET 0
+) AS n
+WHERE s.script_id = n.script_id
 AND s.asset_id = n.asset_id
 AND s.height <= n.height;
 
@@ -134,9 +149,13 @@ WHERE NOT EXISTS (
 SELECT
     w.script,
     a.caip19
-FROM stale AS s
+FROM (
+    SELECT o.script_id, o.asset_id, o.height
+    FROM stale AS o
+    WHERE o.chain = @chain
+    ORDER BY o.height
+    LIMIT @rows
+) AS s
 JOIN scripts AS w ON w.id = s.script_id
 JOIN assets AS a ON a.id = s.asset_id
-WHERE s.chain = @chain
-ORDER BY s.height, s.script_id, s.asset_id
-LIMIT @rows;
+ORDER BY s.height, s.script_id, s.asset_id;

@@ -1,7 +1,7 @@
 -- name: Supersede :many
 -- Supersede ends alive transfers whose leg now shows another script, asset or
 -- amount: a leg that differs is another transfer. A pending observation never
--- ends a confirmed one.
+-- ends a confirmed one. OFFSET 0 as in TransferEvents.
 UPDATE transfers AS t
 SET
     status = CASE WHEN t.status = 'confirmed' THEN 'orphaned' ELSE 'replaced' END,
@@ -11,20 +11,29 @@ SET
     at = t.first_seen,
     changed_at = now()
 FROM (
-    SELECT
-        unnest(@txs::bytea[]) AS tx,
-        unnest(@sources::text[]) AS source,
-        unnest(@sides::text[]) AS side,
-        unnest(@script_ids::bigint[]) AS script_id,
-        unnest(@asset_ids::bigint[]) AS asset_id,
-        unnest(@amounts::numeric[]) AS amount
-) AS n
-WHERE t.chain = @chain
-AND t.tx = n.tx
-AND t.source = n.source
-AND t.side = n.side
-AND t.status IN ('pending', 'confirmed')
-AND (t.script_id, t.asset_id, t.amount) IS DISTINCT FROM (n.script_id, n.asset_id, n.amount)
+    SELECT e.id
+    FROM (
+        SELECT
+            unnest(@txs::bytea[]) AS tx,
+            unnest(@sources::text[]) AS source,
+            unnest(@sides::text[]) AS side,
+            unnest(@script_ids::bigint[]) AS script_id,
+            unnest(@asset_ids::bigint[]) AS asset_id,
+            unnest(@amounts::numeric[]) AS amount
+    ) AS n
+    CROSS JOIN LATERAL (
+        SELECT o.id
+        FROM transfers AS o
+        WHERE o.chain = @chain
+        AND o.tx = n.tx
+        AND o.source = n.source
+        AND o.side = n.side
+        AND o.status IN ('pending', 'confirmed')
+        AND (o.script_id, o.asset_id, o.amount) IS DISTINCT FROM (n.script_id, n.asset_id, n.amount)
+        OFFSET 0
+    ) AS e
+) AS d
+WHERE t.id = d.id
 RETURNING t.id, t.script_id, t.asset_id, t.side, t.amount, t.status;
 
 -- name: PutTransfers :many
@@ -326,40 +335,53 @@ AND NOT EXISTS (
 
 -- name: TransferEvents :execrows
 -- TransferEvents writes one event for each transfer and each account that
--- watches its script.
+-- watches its script. OFFSET 0 keeps the planner from joining whole tables
+-- where it knows too little of them to see that a block changes few rows.
 INSERT INTO events (tenant, environment, type, chain, account_id, resource_id, resource_version, data)
 SELECT
-    a.tenant,
-    a.environment,
-    'transfer.' || t.status,
-    t.chain,
-    a.id,
-    t.id::text,
-    t.version,
+    e.tenant,
+    e.environment,
+    'transfer.' || e.status,
+    e.chain,
+    e.account_id,
+    e.id::text,
+    e.version,
     jsonb_build_object(
-        'chain', t.chain,
-        'tx', p.hex || encode(t.tx, 'hex'),
-        'source', t.source,
-        'side', t.side,
-        'asset', x.caip19,
-        'amount', t.amount::text,
-        'address', s.address,
-        'status', t.status,
-        'block', p.hex || encode(t.block, 'hex'),
-        'height', t.height,
-        'coinbase', t.coinbase,
-        'replaced_by', p.hex || encode(t.replaced_by, 'hex')
+        'chain', e.chain,
+        'tx', e.hex || encode(e.tx, 'hex'),
+        'source', e.source,
+        'side', e.side,
+        'asset', e.caip19,
+        'amount', e.amount::text,
+        'address', e.address,
+        'status', e.status,
+        'block', e.hex || encode(e.block, 'hex'),
+        'height', e.height,
+        'coinbase', e.coinbase,
+        'replaced_by', e.hex || encode(e.replaced_by, 'hex')
     )
 FROM (
     SELECT
         unnest(@ids::bigint[]) AS id,
         generate_subscripts(@ids::bigint[], 1) AS n
 ) AS n
-JOIN transfers AS t ON t.id = n.id
-JOIN scripts AS s ON s.id = t.script_id
-JOIN assets AS x ON x.id = t.asset_id
-JOIN cursors AS c ON c.chain = t.chain
-CROSS JOIN LATERAL (SELECT CASE WHEN c.family = 'evm' THEN '0x' ELSE '' END AS hex) AS p
-JOIN account_scripts AS l ON l.script_id = t.script_id
-JOIN accounts AS a ON a.id = l.account_id AND a.deleted_at IS NULL
-ORDER BY n.n, a.created_at, a.id;
+CROSS JOIN LATERAL (
+    SELECT
+        t.*,
+        s.address,
+        x.caip19,
+        a.tenant,
+        a.environment,
+        a.id AS account_id,
+        a.created_at,
+        CASE WHEN c.family = 'evm' THEN '0x' ELSE '' END AS hex
+    FROM transfers AS t
+    JOIN scripts AS s ON s.id = t.script_id
+    JOIN assets AS x ON x.id = t.asset_id
+    JOIN cursors AS c ON c.chain = t.chain
+    JOIN account_scripts AS l ON l.script_id = t.script_id
+    JOIN accounts AS a ON a.id = l.account_id AND a.deleted_at IS NULL
+    WHERE t.id = n.id
+    OFFSET 0
+) AS e
+ORDER BY n.n, e.created_at, e.account_id;
