@@ -177,6 +177,11 @@ func (f *fakeLedger) AccountBalance(ctx context.Context, realm indexer.Realm, id
 	return b, f.down
 }
 
+func (f *fakeLedger) AccountState(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.AccountState, error) {
+	b, err := f.AccountBalance(ctx, realm, id)
+	return b.State, err
+}
+
 func (f *fakeLedger) AccountBalances(ctx context.Context, realm indexer.Realm, user uuid.UUID) ([]indexer.AccountBalance, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -71,7 +71,7 @@ func newDesk(t *testing.T) *desk {
 	})
 	require.NoError(t, err)
 	accounts.Mount(d.router.Operations(), accounts.Config{
-		Gate: d.gate, Users: d.users, UserChanges: d.users, Accounts: d.users, Balances: d.ledger,
+		Gate: d.gate, Users: d.users, UserChanges: d.users, Accounts: d.users, Balances: d.ledger, States: d.ledger,
 		Transactions: d.ledger, Connections: d.users, CursorKey: d.pepper,
 		Providers: []accounts.Provider{
 			accounts.NewProvider("btc", chains.FamilyBitcoin, chains.Live),

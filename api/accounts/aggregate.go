@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -197,18 +198,30 @@ func (s *surface) totals(ctx context.Context, in *totalsInput) (*totalsOutput, e
 }
 
 func (s *surface) aggregateTransactions(ctx context.Context, in *aggregateTransactionsInput) (*aggregateTransactionsOutput, error) {
-	all, err := s.balances(ctx, in.AccountFilter)
+	caller := callerOf(ctx)
+	all, err := s.Accounts.Accounts(ctx, caller.Realm, caller.User)
+	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", err)
+	}
+	all, err = chosen(all, in.AccountFilter, func(a indexer.Account) uuid.UUID { return a.ID })
 	if err != nil {
 		return nil, err
 	}
 	out := &aggregateTransactionsOutput{}
 	out.Body.Accounts = make([]transactionsAccount, 0, len(all))
 	ids := make([]uuid.UUID, 0, len(all))
-	for _, b := range all {
-		ids = append(ids, b.Account.ID)
+	for _, a := range all {
+		now, err := s.States.AccountState(ctx, a.Realm, a.ID)
+		if errors.Is(err, indexer.ErrNotFound) {
+			continue // deleted a moment ago
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the state of account %s: %w", a.ID, err)
+		}
+		ids = append(ids, a.ID)
 		out.Body.Accounts = append(out.Body.Accounts, transactionsAccount{
-			ID: b.Account.ID, Name: b.Account.Name, Description: b.Account.Description,
-			Type: walletType, URL: pathOf(b.Account), State: stateOf(b),
+			ID: a.ID, Name: a.Name, Description: a.Description,
+			Type: walletType, URL: pathOf(a), State: stateOf(now, now.Height > 0),
 		})
 	}
 	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, ids)
@@ -225,6 +238,11 @@ func (s *surface) balances(ctx context.Context, filter AccountFilter) ([]indexer
 	if err != nil {
 		return nil, fmt.Errorf("read balances: %w", err)
 	}
+	return chosen(all, filter, func(b indexer.AccountBalance) uuid.UUID { return b.Account.ID })
+}
+
+// chosen returns all, or the one that the filter names.
+func chosen[T any](all []T, filter AccountFilter, idOf func(T) uuid.UUID) ([]T, error) {
 	if filter.Account == "" {
 		return all, nil
 	}
@@ -232,9 +250,9 @@ func (s *surface) balances(ctx context.Context, filter AccountFilter) ([]indexer
 	if err != nil {
 		return nil, problem.Invalid("account-filter", "expected the id of an account")
 	}
-	for _, b := range all {
-		if b.Account.ID == id {
-			return []indexer.AccountBalance{b}, nil
+	for _, one := range all {
+		if idOf(one) == id {
+			return []T{one}, nil
 		}
 	}
 	return nil, problem.Missing()

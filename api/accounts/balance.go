@@ -70,30 +70,31 @@ type state struct {
 	Error    *string `json:"error" nullable:"true" doc:"Why the account is not level"`
 }
 
-func stateOf(b indexer.AccountBalance) state {
+// stateOf spells a state. begun says that the ledger has a block of the chain.
+func stateOf(now indexer.AccountState, begun bool) state {
 	s := state{
-		LastSync: nullable(b.State.LastSync),
-		Status:   b.State.Status,
+		LastSync: nullable(now.LastSync),
+		Status:   now.Status,
 		History: history{
-			Status: string(b.State.History.Status),
-			Gaps:   append([]indexer.Range{}, b.State.History.Gaps...),
-			Method: b.State.History.Method,
+			Status: string(now.History.Status),
+			Gaps:   append([]indexer.Range{}, now.History.Gaps...),
+			Method: now.History.Method,
 		},
 	}
-	if !b.AsOf.Hash.IsZero() {
-		s.Height = &b.State.Height
+	if begun {
+		s.Height = &now.Height
 	}
-	if s.Height != nil || b.State.Head > 0 {
-		s.Head = &b.State.Head
+	if s.Height != nil || now.Head > 0 {
+		s.Head = &now.Head
 	}
-	switch b.State.History.Status {
+	switch now.History.Status {
 	case indexer.HistoryNone, "":
 		s.History.Status = string(indexer.HistoryNone)
 	case indexer.HistoryPartial, indexer.HistoryComplete:
-		s.History.FromHeight = &b.State.History.FromHeight
+		s.History.FromHeight = &now.History.FromHeight
 	}
-	if b.State.Error != "" {
-		s.Error = &b.State.Error
+	if now.Error != "" {
+		s.Error = &now.Error
 	}
 	return s
 }
@@ -158,7 +159,7 @@ type balance struct {
 func balanceOf(b indexer.AccountBalance, evm bool) balance {
 	members := balanceMembers{
 		Balance: []holding{}, Pending: []pending{},
-		AsOf: blockOf(b.AsOf, evm), State: stateOf(b),
+		AsOf: blockOf(b.AsOf, evm), State: stateOf(b.State, !b.AsOf.Hash.IsZero()),
 	}
 	held := newSums()
 	for _, one := range b.Balances {

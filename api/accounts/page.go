@@ -107,7 +107,7 @@ func (s *surface) accountTransactions(ctx context.Context, in *accountTransactio
 		return nil, err
 	}
 	out := &accountTransactionsOutput{}
-	out.Body.State = stateOf(b)
+	out.Body.State = stateOf(b.State, !b.AsOf.Hash.IsZero())
 	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, []uuid.UUID{id})
 	if err != nil {
 		return nil, err

@@ -60,6 +60,13 @@ type Balances interface {
 	AccountBalances(ctx context.Context, realm indexer.Realm, user uuid.UUID) ([]indexer.AccountBalance, error)
 }
 
+// States reads how far accounts are, which may be a moment old.
+type States interface {
+	// AccountState returns how far an account is level with its chain, or
+	// indexer.ErrNotFound.
+	AccountState(ctx context.Context, realm indexer.Realm, account uuid.UUID) (indexer.AccountState, error)
+}
+
 // Transactions reads what happened to accounts.
 type Transactions interface {
 	// Transactions returns a page of transactions, newest first, and the
@@ -76,14 +83,15 @@ type Connections interface {
 	Connect(ctx context.Context, realm indexer.Realm, user uuid.UUID, chain, wallet, name, description string) (indexer.Account, error)
 }
 
-// Config is what the surface needs. Store usually is one value behind five of
-// the ports.
+// Config is what the surface needs. The ledger usually is one value behind most
+// of the ports.
 type Config struct {
 	Gate         *access.Gate
 	Users        Users
 	UserChanges  UserChanges
 	Accounts     Accounts
 	Balances     Balances
+	States       States
 	Transactions Transactions
 	Connections  Connections
 	Providers    []Provider

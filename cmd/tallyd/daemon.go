@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tallyd/api"
+	"tallyd/api/accounts"
 	"tallyd/chains"
 	"tallyd/config"
 	"tallyd/indexer"
@@ -32,7 +33,7 @@ type daemon struct {
 	owner   uuid.UUID // of this process, in every lease
 	store   *store.Store
 	state   indexer.SyncState // nothing is kept where there is no Redis
-	status  api.Chains        // the cache, or the ledger itself
+	status  statuses          // the cache, or the ledger itself
 	jobs    *jobs.Client
 	sources indexer.Sources
 	wrote   chan struct{} // one slot: events wait to be numbered
@@ -43,12 +44,8 @@ type daemon struct {
 func run(ctx context.Context, cfg config.Config, listener net.Listener, log zerolog.Logger, failpoint func(string) error, ready func(*daemon)) error {
 	d := &daemon{cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1)}
 	var err error
-	d.store, err = store.Open(ctx, store.Options{
-		URL: cfg.Database.URL.Reveal(), Pooler: cfg.Database.Pooler, MaxConns: int32(cfg.Database.MaxConns),
-		Log: log, Failpoint: failpoint,
-	})
-	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+	if d.store, err = openLedger(ctx, cfg.Database, log, failpoint); err != nil {
+		return err
 	}
 	defer d.store.Close()
 	d.state, d.status = unkept{}, d.store
@@ -88,6 +85,12 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return nil
 	}
 	return err //nolint:wrapcheck // each part says what it was doing
+}
+
+// statuses says how far chains and accounts are.
+type statuses interface {
+	api.Chains
+	accounts.States
 }
 
 // unkept is the sync state where there is no Redis: whoever looks asks Postgres.

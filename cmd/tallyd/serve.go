@@ -8,8 +8,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,21 +39,29 @@ time, and within seconds by another when that one dies.`,
 			if err != nil {
 				return err
 			}
-			listener, err := listen(cmd.Context(), cfg.Listen)
+			if len(cfg.Chains) == 0 {
+				return errNoChain
+			}
+			listener, err := listen(cmd.Context(), cfg.Listen, "listen in the settings")
 			if err != nil {
 				return err
 			}
+			defer listener.Close()
 			return run(cmd.Context(), cfg, listener, log, nil, func(*daemon) {
-				fmt.Fprintf(os.Stdout, "tallyd %s serves http://%s\n", version, listener.Addr())
+				fmt.Fprintf(cmd.OutOrStdout(), "tallyd %s serves http://%s\n", version, listener.Addr())
 			})
 		},
 	}
 }
 
-// listen opens the API's address before anything else is opened.
-func listen(ctx context.Context, address string) (net.Listener, error) {
+// listen opens the API's address before anything else is opened. How says where
+// the operator chooses it.
+func listen(ctx context.Context, address, how string) (net.Listener, error) {
 	var cfg net.ListenConfig
 	listener, err := cfg.Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: another program listens there; choose another address (%s)", address, how)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
@@ -150,7 +158,7 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 	// Cursors need a key that all instances share and nobody else has.
 	cursorKey := sha256.Sum256([]byte("cursor:" + d.cfg.API.KeyPepper.Reveal()))
 	accounts.Mount(router.Operations(), accounts.Config{
-		Gate: gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store,
+		Gate: gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
 	return router, nil
