@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/rs/zerolog"
@@ -21,9 +24,13 @@ func balanceCommand() *cobra.Command {
 		Short: "Ask a chain's node what an address holds, without a database",
 		Long: `Balance asks the configured node of a chain once and prints what an address holds,
 as of which block, and how far that is proven. No database is opened and nothing
-is watched afterwards.`,
+is watched afterwards.
+
+Of a bitcoin node it takes the set of unspent outputs (scantxoutset) if the node can
+scan it, else it reads the blocks that the node's filters name, else all blocks. Of an
+EVM node it reads the native balance and that of each token in the settings.`,
 		Example: "  tallyd balance eth 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 --config tallyd.yaml",
-		Args:    cobra.ExactArgs(2),
+		Args:    takes("CHAIN", "ADDRESS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, log, err := settings(cmd)
 			if err != nil {
@@ -31,7 +38,10 @@ is watched afterwards.`,
 			}
 			c, ok := cfg.Chains[args[0]]
 			if !ok {
-				return fmt.Errorf("no chain %q in the settings", args[0])
+				if len(cfg.Chains) == 0 {
+					return errNoChain
+				}
+				return fmt.Errorf("no chain %q in the settings, which name %s", args[0], strings.Join(slices.Sorted(maps.Keys(cfg.Chains)), ", "))
 			}
 			return balance(cmd.Context(), args[0], c, args[1], log, cmd.OutOrStdout())
 		},
@@ -39,14 +49,14 @@ is watched afterwards.`,
 }
 
 func balance(ctx context.Context, slug string, c config.Chain, address string, log zerolog.Logger, out io.Writer) error {
-	source, err := openChain(ctx, slug, c, log.Level(zerolog.WarnLevel))
+	source, err := openChain(ctx, slug, c, zerolog.Nop()) // what goes wrong is returned
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	script, canonical, err := source.ParseAddress(address)
 	if err != nil {
-		return fmt.Errorf("address: %w", err)
+		return fmt.Errorf("chain %s, %q: %w", slug, address, err)
 	}
 	about := source.Chain()
 	names := map[chains.AssetID]chains.Asset{about.Native.ID: about.Native}

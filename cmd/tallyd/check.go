@@ -17,6 +17,9 @@ import (
 	"tallyd/config"
 )
 
+// errNoChain is what commands say that need one.
+var errNoChain = errors.New("the settings name no chain: give a file with the key chains by --config, or set TALLYD_CHAINS_*")
+
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -51,7 +54,7 @@ It ends with status 1 if a chain has no node that answers for its network.`,
 // check prints what every node of every chain can do.
 func check(ctx context.Context, cfg config.Config, out io.Writer) error {
 	if len(cfg.Chains) == 0 {
-		return errors.New("the settings are well-formed and name no chain (key chains)")
+		return errNoChain
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CHAIN\tUPSTREAM\tCAPABILITY\t\tDETAIL")

@@ -25,6 +25,7 @@ type devOptions struct {
 	data   string
 	listen string
 	demo   bool
+	level  string // lowest level logged; "" for what suits who is looking
 }
 
 func devCommand() *cobra.Command {
@@ -40,22 +41,53 @@ When all is ready it prints one line and writes DIR/dev.json with the API's addr
 and keys and the chains' addresses. State is kept in DIR: Ctrl-C stops everything,
 and the next start goes on where it was.
 
+On a terminal it logs how it starts and what goes wrong; --log-level info adds a line
+for every block and every change, as elsewhere.
+
 Programs are looked for in TALLYD_PG_BIN, TALLYD_BTCD, TALLYD_BITCOIND, TALLYD_ANVIL
 and TALLYD_GETH, in PATH, and where make installs them.`,
 		Example: "  tallyd dev\n  tallyd dev --demo=false --listen 127.0.0.1:9000 --data /tmp/tally",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return dev(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := dev(cmd.Context(), o)
+			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // told to stop while it started
+			}
+			return err
+		},
 	}
 	cmd.Flags().StringVar(&o.data, "data", ".tallyd", "folder all state is kept in")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the API")
 	cmd.Flags().BoolVar(&o.demo, "demo", true, "make traffic on the local chains")
+	cmd.Flags().StringVar(&o.level, "log-level", "", "debug, info, warn or error (default warn on a terminal, info elsewhere)")
 	return cmd
+}
+
+// devLog returns the log of how tallyd dev starts and stops, and the log of the
+// daemon in it. On a terminal the second is quiet, so that the line that says all
+// is ready stays in sight.
+func devLog(level string, out *os.File) (own, daemon zerolog.Logger, err error) {
+	own = logger(config.Log{Level: "info", Format: "auto"}, out)
+	if level == "" {
+		level = "info"
+		if isTerminal(out) {
+			level = "warn"
+		}
+	}
+	lowest, err := zerolog.ParseLevel(level)
+	if err != nil || lowest < zerolog.DebugLevel || lowest > zerolog.ErrorLevel {
+		return own, daemon, fmt.Errorf("--log-level %q is none of debug, info, warn, error", level)
+	}
+	return own, own.Level(lowest), nil
 }
 
 // dev runs everything until ctx ends, and stops it in the opposite order.
 func dev(ctx context.Context, o devOptions) error {
-	log := logger(config.Log{Level: "info", Format: "auto"}, os.Stderr)
-	listener, err := listen(ctx, o.listen)
+	log, daemonLog, err := devLog(o.level, os.Stderr)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, o.listen, "--listen")
 	if err != nil {
 		return err
 	}
@@ -80,7 +112,7 @@ func dev(ctx context.Context, o devOptions) error {
 	}
 	defer nodes.stop(ctx, log)
 	if o.demo {
-		if err := nodes.prepare(ctx); err != nil {
+		if err := nodes.prepare(ctx, log); err != nil {
 			return err
 		}
 	}
@@ -89,10 +121,10 @@ func dev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	cfg := devConfig(o.listen, server.URL(devDatabase), redis.URL(), secrets, nodes)
-	if _, err := store.Migrate(ctx, store.Options{URL: cfg.Database.URL.Reveal(), Log: log}); err != nil {
+	if _, err := store.Migrate(ctx, store.Options{URL: cfg.Database.URL.Reveal(), Log: daemonLog}); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	return devRun(ctx, o, data, listener, cfg, server, redis, nodes, secrets, log)
+	return devRun(ctx, o, data, listener, cfg, server, redis, nodes, secrets, daemonLog)
 }
 
 func devRun(ctx context.Context, o devOptions, data string, listener net.Listener, cfg config.Config,

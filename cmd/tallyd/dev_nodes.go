@@ -52,6 +52,9 @@ func startNodes(ctx context.Context, data string, log zerolog.Logger) (*devNodes
 		n.stop(ctx, log)
 		return nil, fmt.Errorf("start the chain eth: %w", err)
 	}
+	for slug, chain := range n.describe() {
+		log.Info().Str("chain", slug).Str("rpc", chain.RPC).Msg("chain started")
+	}
 	n.traffic = &localnode.Demo{Bitcoin: n.bitcoin, Wallet: n.wallet, Ethereum: n.ethereum}
 	return n, nil
 }
@@ -175,10 +178,12 @@ func ended(ctx context.Context, done <-chan struct{}, chain string) error {
 }
 
 // prepare brings the chains to where payments are possible.
-func (n *devNodes) prepare(ctx context.Context) error {
+func (n *devNodes) prepare(ctx context.Context, log zerolog.Logger) error {
+	begun := time.Now()
 	if err := n.traffic.Prepare(ctx); err != nil {
 		return fmt.Errorf("prepare the local chains: %w", err)
 	}
+	log.Info().Dur("took", time.Since(begun)).Msg("traffic prepared")
 	return nil
 }
 

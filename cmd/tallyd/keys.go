@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -9,13 +11,14 @@ import (
 	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
-	"tallyd/store"
 )
 
 func keysCommand() *cobra.Command {
 	keys := &cobra.Command{
 		Use:   "keys",
 		Short: "Make API keys",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	keys.AddCommand(keysCreateCommand())
 	return keys
@@ -29,9 +32,12 @@ func keysCreateCommand() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make an API key and print it, this once",
 		Long: `Create makes a bearer key for a tenant and prints it. It is stored as a keyed hash:
-nobody can print it again.`,
+nobody can print it again, so keep it where secrets are kept.
+
+A scope is resource:action: users, events or chains or *, and read, write, delete or *.
+A running daemon takes the key at once.`,
 		Example: "  tallyd keys create mobile-app --environment live --scope users:read --expires 8760h",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, log, err := settings(cmd, "database.url", "api.key_pepper")
 			if err != nil {
@@ -45,6 +51,12 @@ nobody can print it again.`,
 				Realm: indexer.Realm{Tenant: tenant, Environment: env},
 				Owner: owner, Name: args[0], Scopes: scopes,
 			}
+			if strings.TrimSpace(args[0]) == "" {
+				return errors.New("NAME is empty: say what the key is for")
+			}
+			if life < 0 {
+				return fmt.Errorf("--expires %s is in the past", life)
+			}
 			if life > 0 {
 				expires := time.Now().Add(life).UTC()
 				request.ExpiresAt = &expires
@@ -53,9 +65,9 @@ nobody can print it again.`,
 			if err != nil {
 				return fmt.Errorf("make a key: %w", err)
 			}
-			ledger, err := store.Open(cmd.Context(), store.Options{URL: cfg.Database.URL.Reveal(), Pooler: cfg.Database.Pooler, MaxConns: 2, Log: log})
+			ledger, err := openLedger(cmd.Context(), cfg.Database, log, nil)
 			if err != nil {
-				return fmt.Errorf("open the database: %w", err)
+				return err
 			}
 			defer ledger.Close()
 			if err := ledger.CreateKey(cmd.Context(), key); err != nil {

@@ -16,10 +16,20 @@ import (
 // version is set by the build.
 var version = "dev"
 
+// interrupted is the status of a command that was told to stop before it was
+// done, as shells give it.
+const interrupted = 130
+
 func main() {
 	ctx, stop := signals(context.Background())
 	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	err := root().ExecuteContext(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "tallyd: interrupted")
+		os.Exit(interrupted)
+	default:
 		fmt.Fprintln(os.Stderr, "tallyd:", err)
 		os.Exit(1)
 	}

@@ -25,9 +25,14 @@ did. It may run while others run it: one applies, the others find nothing to do.
 				URL: cfg.Database.URL.Reveal(), Pooler: cfg.Database.Pooler, Log: log,
 			})
 			if err != nil {
-				return fmt.Errorf("migrate: %w", err)
+				return fmt.Errorf("migrate: %w", oneLine{err})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d migrations applied\n", applied)
+			switch applied {
+			case 0:
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the schema is this version's")
+			default:
+				fmt.Fprintf(cmd.OutOrStdout(), "migrations applied: %d\n", applied)
+			}
 			return nil
 		},
 	}

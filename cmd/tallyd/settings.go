@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,6 +23,9 @@ func settings(cmd *cobra.Command, required ...string) (config.Config, zerolog.Lo
 	}
 	cfg, err := config.Load(cmp.Or(path, os.Getenv("TALLYD_CONFIG")), os.Environ(), required...)
 	if err != nil {
+		if !strings.Contains(err.Error(), "\n") {
+			return config.Config{}, zerolog.Nop(), fmt.Errorf("settings are not usable: %w", err)
+		}
 		return config.Config{}, zerolog.Nop(), fmt.Errorf("settings are not usable:\n%w", err)
 	}
 	return cfg, logger(cfg.Log, os.Stderr), nil

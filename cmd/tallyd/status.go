@@ -8,13 +8,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"tallyd/chains"
 )
 
 func statusCommand() *cobra.Command {
@@ -22,9 +29,13 @@ func statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show how level every chain is",
 		Long: `Status asks a running daemon for its chains and prints height, head, lag and state.
+A dash stands for what is not known yet. With the master key it shows the live and the
+test chains, with another key those of the key's environment.
+
 It finds the daemon by --url and --key, else by the dev.json that tallyd dev wrote
 under --data, else by the settings.`,
-		Args: cobra.NoArgs,
+		Example: "  tallyd status\n  tallyd status --url http://127.0.0.1:8080 --key tly_live_…",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			url, key, err := daemonOf(cmd)
 			if err != nil {
@@ -47,14 +58,14 @@ func daemonOf(cmd *cobra.Command) (url, key string, err error) {
 	}
 	url, key = flag("url"), cmp.Or(flag("key"), os.Getenv("TALLYD_KEY"))
 	if url != "" {
-		return url, key, nil
+		return strings.TrimSuffix(url, "/"), key, nil
 	}
 	if flag("config") == "" && os.Getenv("TALLYD_CONFIG") == "" {
 		dev, err := readDevFile(flag("data"))
 		if err == nil {
 			return dev.URL, cmp.Or(key, dev.MasterKey), nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if cmd.Flags().Changed("data") || !errors.Is(err, fs.ErrNotExist) {
 			return "", "", err
 		}
 	}
@@ -77,41 +88,87 @@ func readDevFile(dir string) (devFile, error) {
 	return dev, nil
 }
 
-// chainRow is what GET /v1/chains says of one chain.
+// chainRow is what GET /v1/chains says of one chain. What is not known yet is nil.
 type chainRow struct {
-	Chain  string `json:"chain"`
-	Height uint64 `json:"height"`
-	Head   uint64 `json:"head"`
-	Lag    uint64 `json:"lag"`
-	State  string `json:"state"`
-	Reason string `json:"reason"`
+	Chain       string  `json:"chain"`
+	Environment string  `json:"environment"`
+	Height      *uint64 `json:"height"`
+	Head        *uint64 `json:"head"`
+	Lag         *uint64 `json:"lag"`
+	State       string  `json:"state"`
+	Reason      *string `json:"reason"`
 }
 
+// status prints the chains of both environments, as far as the key shows them.
 func status(ctx context.Context, url, key string, out io.Writer) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/chains", nil)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", url, err)
+	rows := map[string]chainRow{}
+	for _, environment := range []chains.Environment{chains.Live, chains.Test} {
+		found, err := chainsOf(ctx, url, key, environment)
+		if err != nil {
+			return err
+		}
+		for _, row := range found {
+			rows[row.Chain] = row
+		}
 	}
-	request.Header.Set("X-API-Key", key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("no daemon answers at %s: %w", url, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the daemon at %s answers %s", url, response.Status)
-	}
-	var rows []chainRow
-	if err := json.NewDecoder(response.Body).Decode(&rows); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", url, err)
+	if len(rows) == 0 {
+		fmt.Fprintln(out, "no chain yet")
+		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CHAIN\tHEIGHT\tHEAD\tLAG\tSTATE\tREASON")
-	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\n", r.Chain, r.Height, r.Head, r.Lag, r.State, r.Reason)
+	fmt.Fprintln(table, "CHAIN\tENVIRONMENT\tHEIGHT\tHEAD\tLAG\tSTATE\tREASON")
+	for _, slug := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[slug]
+		reason := ""
+		if r.Reason != nil {
+			reason = *r.Reason
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Chain, r.Environment, orDash(r.Height), orDash(r.Head), orDash(r.Lag), r.State, reason)
 	}
 	return table.Flush() //nolint:wrapcheck // the terminal's own words
+}
+
+// chainsOf asks for the chains of one environment. A key that is not the master
+// key sees its own whatever is asked for.
+func chainsOf(ctx context.Context, url, key string, environment chains.Environment) ([]chainRow, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/chains", nil)
+	if err != nil {
+		return nil, fmt.Errorf("the address %q is not a URL such as http://127.0.0.1:8080", url)
+	}
+	request.Header.Set("X-API-Key", key)
+	request.Header.Set("X-Environment", string(environment))
+	response, err := http.DefaultClient.Do(request)
+	if fault, ok := errors.AsType[*neturl.Error](err); ok {
+		err = fault.Err // it repeats the address
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no daemon answers at %s: %w", url, err)
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return nil, fmt.Errorf("the daemon at %s refuses the key: give one by --key or TALLYD_KEY", url)
+	case http.StatusForbidden:
+		return nil, fmt.Errorf("the daemon at %s refuses the key: it lacks the scope chains:read", url)
+	default:
+		return nil, fmt.Errorf("the daemon at %s answers %s", url, response.Status)
+	}
+	var answer struct {
+		Chains []chainRow `json:"chains"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("what answers at %s is no tallyd: %w", url, err)
+	}
+	return answer.Chains, nil
+}
+
+func orDash(n *uint64) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.FormatUint(*n, 10)
 }
