@@ -45,7 +45,7 @@ var rooms = map[string]room{
 
 	"api/problem":  {},
 	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},
-	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
+	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts"}},
 	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 
 	"config":     {},
