@@ -234,7 +234,7 @@ func (m *mortal) attach(token, wallet string) {
 	require.Equal(m.t, "wallet_connected", answer["code"], answer)
 	status, list := m.call("GET", "/v1/aggregate/accounts", "Authorization", header, nil)
 	require.Equal(m.t, http.StatusOK, status, list)
-	listed := list["accounts"].([]any)
+	listed := list["list"].([]any)
 	last := listed[len(listed)-1].(map[string]any)
 	require.Equal(m.t, wallet, last["wallet"])
 	m.accounts = append(m.accounts, account{s: m.stack, id: last["id"].(string), chain: "btc", token: token})
