@@ -54,6 +54,8 @@ type Follower struct {
 	loaded int64            // watch version that table stands for
 	fork   *chains.BlockRef // while walking back: where the node's branch left ours
 	blocks fetcher
+
+	missing string // why the next block, which a node announced, is not there; "" if it is
 }
 
 // NewFollower returns a follower that owns the chain by cursor's lease.
@@ -92,6 +94,7 @@ func (f *Follower) Step(ctx context.Context) (moved bool, err error) {
 	case tip.Hash.IsZero():
 		return f.first(ctx)
 	case f.head.Hash == tip.Hash:
+		f.missing = ""
 		return false, nil
 	case f.head.Height > tip.Height:
 		return f.advance(ctx)
@@ -127,8 +130,9 @@ func (f *Follower) advance(ctx context.Context) (bool, error) {
 	block, err := f.blocks.get(ctx, f.cursor.Tip.Height+1, f.head.Height)
 	if errors.Is(err, chains.ErrNotFound) {
 		// The chain became shorter between the two questions, or the second
-		// went to a node that is behind the first.
+		// went to a node that is behind the first, or announces what it has not.
 		f.head = chains.BlockRef{}
+		f.missing = err.Error()
 		return false, nil
 	}
 	if err != nil {
@@ -276,7 +280,7 @@ func (f *Follower) apply(ctx context.Context, block chains.Block) (bool, error) 
 			return false, fmt.Errorf("apply block %d: %w", ref.Height, err)
 		}
 		f.watch(applied.Watch)
-		f.cursor.Tip = ref
+		f.cursor.Tip, f.missing = ref, ""
 		level := zerolog.InfoLevel
 		if f.head.Height > ref.Height+uint64(f.cfg.Ahead) && applied.Events == 0 {
 			level = zerolog.DebugLevel // one line per block is too much while catching up

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rs/zerolog"
+
 	"tallyd/chains"
 )
 
@@ -69,7 +71,11 @@ func (m *Mempool) Look(ctx context.Context, f *Follower) error {
 	}
 	m.unsaved = nil
 	f.watch(applied.Watch)
-	f.log.Info().Int("pending", len(amendment.Pending)).Int("dropped", len(amendment.Dropped)).
+	level := zerolog.InfoLevel
+	if applied.Events == 0 {
+		level = zerolog.DebugLevel
+	}
+	f.log.WithLevel(level).Int("pending", len(amendment.Pending)).Int("dropped", len(amendment.Dropped)).
 		Int("revived", len(amendment.Revived)).Int("events", applied.Events).Msg("mempool amended")
 	return nil
 }

@@ -160,7 +160,7 @@ func (w *watcher) status(fault error) StatusChange {
 	case head.Hash == tip.Hash:
 		change.State = StateLevel
 	case head.Height > tip.Height || head.Hash.IsZero():
-		change.State = StateSyncing
+		change.State, change.Reason = StateSyncing, w.follower.missing
 	default:
 		change.State = StateLagging
 		change.Reason = "the node is behind the ledger"
