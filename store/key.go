@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"tallyd/api/access"
 	"tallyd/chains"
@@ -16,7 +17,8 @@ import (
 
 var _ access.Keys = (*Store)(nil)
 
-// CreateKey adds a key, or returns ErrExists if its id is taken.
+// CreateKey adds a key. It returns ErrExists if its id is taken, and ErrNotFound
+// if there is no such tenant.
 func (s *Store) CreateKey(ctx context.Context, key access.Key) error {
 	_, err := s.queries().CreateKey(ctx, db.CreateKeyParams{
 		ID: key.ID, Tenant: key.Realm.Tenant, Environment: string(key.Realm.Environment), Owner: key.Owner,
@@ -24,6 +26,9 @@ func (s *Store) CreateKey(ctx context.Context, key access.Key) error {
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return indexer.ErrExists
+	}
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == foreignKeyViolation {
+		return fmt.Errorf("tenant %s: %w", key.Realm.Tenant, indexer.ErrNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("create key: %w", err)

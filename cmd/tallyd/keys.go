@@ -70,7 +70,11 @@ A running daemon takes the key at once.`,
 				return err
 			}
 			defer ledger.Close()
-			if err := ledger.CreateKey(cmd.Context(), key); err != nil {
+			err = ledger.CreateKey(cmd.Context(), key)
+			if errors.Is(err, indexer.ErrNotFound) {
+				return fmt.Errorf("no tenant %q in the database", tenant)
+			}
+			if err != nil {
 				return fmt.Errorf("store the key: %w", err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), text)

@@ -59,6 +59,8 @@ The commented sample is printed by: tallyd check --sample`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		// What is wrong is said in one sentence.
+		DisableSuggestions: true,
 	}
 	cmd.PersistentFlags().StringP("config", "c", "", "settings file (YAML); default: TALLYD_CONFIG, else variables alone")
 	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), keysCommand(), balanceCommand())

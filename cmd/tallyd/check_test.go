@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tallyd/chains/localnode"
+	"tallyd/config"
+)
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	node, _ := localnode.TestBitcoind(t)
+	anvil := localnode.TestAnvil(t)
+	text := strings.Replace(bitcoinPart(node, "regtest", node.Password), "chains: {", "chains:\n  ", 1)
+	path := settingsFile(t, strings.TrimSuffix(text, "}"),
+		fmt.Sprintf("  eth: {family: evm, environment: test, network: 31337, upstreams: [{url: %q}, {url: %q}]}", anvil.URL, "http://"+nowhere))
+	out, err := tallyd(t, "check", "-c", path)
+	require.NoError(t, err, "one node of each chain is enough\n%s", out)
+	for _, row := range []string{
+		`CHAIN +UPSTREAM +CAPABILITY +DETAIL`,
+		`btc +` + node.URL + ` +reach +yes`,
+		`eth +` + anvil.URL + ` +reach +yes`,
+		`eth +http://` + nowhere + ` +reach +no +\S+`,
+		`eth +` + anvil.URL + ` +\S*receipts\S* +yes`,
+		`eth +` + anvil.URL + ` +\S*proof\S* +yes`,
+	} {
+		require.Regexp(t, regexp.MustCompile(`(?m)^`+row), out)
+	}
+	require.NotContains(t, out, node.Password)
+}
+
+func TestCheckSample(t *testing.T) {
+	t.Parallel()
+	out, err := tallyd(t, "check", "--sample")
+	require.NoError(t, err)
+	require.Equal(t, config.Sample(), out)
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"tallyd/chains/localnode"
+	"tallyd/store/embedded"
+)
+
+// tallyd runs a command as main does, and returns what it printed.
+func tallyd(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := root()
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	return out.String(), err
+}
+
+// settingsFile writes settings of the given parts, which are YAML, and returns
+// its path.
+func settingsFile(t *testing.T, parts ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tallyd.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join(parts, "\n")+"\n"), 0o600))
+	return path
+}
+
+// Parts of settings. The word hush stands where secrets do.
+const (
+	apiPart   = `api: {master_key: hush-master-key-0, key_pepper: hush-key-pepper-0, jwt_seed: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}`
+	nowhere   = "127.0.0.1:1" // nothing listens on port 1
+	downPart  = `database: {url: "postgres://ledger:hush@` + nowhere + `/ledger"}`
+	chainPart = `chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://` + nowhere + `", user: u, password: hush}]}}`
+)
+
+func databasePart(url string) string {
+	return fmt.Sprintf("listen: 127.0.0.1:0\ndatabase: {url: %q}", url)
+}
+
+func bitcoinPart(node *localnode.Bitcoin, network, password string) string {
+	return fmt.Sprintf("chains: {btc: {family: bitcoin, environment: test, network: %s, upstreams: [{url: %q, user: %q, password: %q}]}}",
+		network, node.URL, node.User, password)
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	whole := settingsFile(t, apiPart, downPart, chainPart)
+	for name, c := range map[string]struct {
+		args []string
+		want string // part of the sentence
+	}{
+		"Subcommand":       {args: []string{"serv"}, want: `unknown command "serv" for "tallyd"`},
+		"SubSubcommand":    {args: []string{"keys", "delete"}, want: `unknown command "delete" for "tallyd keys"`},
+		"Flag":             {args: []string{"dev", "--port", "1"}, want: "unknown flag: --port"},
+		"Argument":         {args: []string{"migrate", "up"}, want: `unknown command "up" for "tallyd migrate"`},
+		"NoArgument":       {args: []string{"balance", "btc"}, want: "tallyd balance takes CHAIN and ADDRESS; arguments given: 1"},
+		"NoFile":           {args: []string{"serve", "-c", "/nowhere/tallyd.yaml"}, want: "open /nowhere/tallyd.yaml: no such file or directory"},
+		"NotYAML":          {args: []string{"serve", "-c", settingsFile(t, "chains: [")}, want: "settings are not usable: read configuration: yaml: line 1"},
+		"UnknownKey":       {args: []string{"check", "-c", settingsFile(t, "datbase: {}", chainPart)}, want: "settings are not usable: datbase: unknown key"},
+		"NoSecrets":        {args: []string{"serve", "-c", settingsFile(t, downPart, chainPart)}, want: "api.key_pepper: is required"},
+		"CheckNoChain":     {args: []string{"check", "-c", settingsFile(t, apiPart)}, want: "the settings name no chain"},
+		"ServeNoChain":     {args: []string{"serve", "-c", settingsFile(t, apiPart, downPart)}, want: "the settings name no chain"},
+		"BalanceNoChain":   {args: []string{"balance", "btc", "x", "-c", settingsFile(t, apiPart)}, want: "the settings name no chain"},
+		"PortInUse":        {args: []string{"serve", "-c", settingsFile(t, "listen: "+taken.Addr().String(), apiPart, downPart, chainPart)}, want: "another program listens there"},
+		"DevPortInUse":     {args: []string{"dev", "--data", "/nowhere", "--listen", taken.Addr().String()}, want: "choose another address (--listen)"},
+		"DevLevel":         {args: []string{"dev", "--data", "/nowhere", "--log-level", "loud"}, want: `--log-level "loud" is none of debug, info, warn, error`},
+		"ServeNoDatabase":  {args: []string{"serve", "-c", settingsFile(t, "listen: 127.0.0.1:0", apiPart, downPart, chainPart)}, want: "open the database: reach the database: "},
+		"MigrateDatabase":  {args: []string{"migrate", "-c", whole}, want: nowhere},
+		"KeysNoDatabase":   {args: []string{"keys", "create", "x", "-c", whole}, want: nowhere},
+		"NodeDown":         {args: []string{"check", "-c", whole}, want: "chain btc: no upstream answers for network mainnet"},
+		"BalanceNodeDown":  {args: []string{"balance", "btc", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "-c", whole}, want: nowhere},
+		"Chain":            {args: []string{"balance", "ltc", "x", "-c", whole}, want: `no chain "ltc" in the settings, which name btc`},
+		"Address":          {args: []string{"balance", "btc", "1BoatSLRHtKNngkdXEeobR76b53LETtpyX", "-c", whole}, want: `chain btc, "1BoatSLRHtKNngkdXEeobR76b53LETtpyX": invalid address`},
+		"OtherChain":       {args: []string{"balance", "btc", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "-c", whole}, want: "invalid address"},
+		"StatusNoDaemon":   {args: []string{"status", "--url", "http://" + nowhere}, want: "no daemon answers at http://" + nowhere},
+		"StatusNoDev":      {args: []string{"status", "--data", "/nowhere"}, want: "/nowhere/dev.json: no such file or directory"},
+		"StatusURL":        {args: []string{"status", "--url", "://"}, want: "is not a URL such as"},
+		"Scope":            {args: []string{"keys", "create", "x", "--scope", "users", "-c", whole}, want: `scope "users" is not resource:action`},
+		"Action":           {args: []string{"keys", "create", "x", "--scope", "users:fly", "-c", whole}, want: `scope "users:fly" is not resource:action`},
+		"NoScope":          {args: []string{"keys", "create", "x", "--scope", "", "-c", whole}, want: "at least one scope is required"},
+		"Environment":      {args: []string{"keys", "create", "x", "--environment", "prod", "-c", whole}, want: `--environment "prod" is neither live nor test`},
+		"Expired":          {args: []string{"keys", "create", "x", "--expires", "-1h", "-c", whole}, want: "--expires -1h0m0s is in the past"},
+		"NoName":           {args: []string{"keys", "create", " ", "-c", whole}, want: "NAME is empty"},
+		"KeysNoPepper":     {args: []string{"keys", "create", "x", "-c", settingsFile(t, downPart)}, want: "settings are not usable: api.key_pepper: is required"},
+		"MigrateWhichBase": {args: []string{"migrate", "-c", settingsFile(t, apiPart)}, want: "settings are not usable: database.url: is required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := tallyd(t, c.args...)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "hush")
+			require.NotContains(t, out, "hush")
+			require.NotContains(t, out, "Usage:")
+			if name != "NoSecrets" { // which lists all of them, a line each
+				require.NotContains(t, err.Error(), "\n", "one sentence")
+			}
+		})
+	}
+}
+
+func TestNotMigrated(t *testing.T) {
+	t.Parallel()
+	url := embedded.TestDatabase(t)
+	path := settingsFile(t, apiPart, databasePart(url), chainPart)
+	for _, args := range [][]string{{"serve"}, {"keys", "create", "x"}} {
+		_, err := tallyd(t, append(args, "-c", path)...)
+		require.EqualError(t, err, "the database is not migrated to this version's schema: run `tallyd migrate` with the same settings first")
+	}
+	require.Zero(t, tables(t, url), "nothing was written")
+
+	// A migration that was cut off between our part and that of the jobs.
+	_, err := tallyd(t, "migrate", "-c", path)
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	_, err = conn.Exec(t.Context(), "DELETE FROM river_migration WHERE version = (SELECT max(version) FROM river_migration)")
+	require.NoError(t, err)
+	_, err = tallyd(t, "serve", "-c", path)
+	require.ErrorContains(t, err, "run `tallyd migrate`")
+}
+
+// tables returns how many tables a database has.
+func tables(t *testing.T, url string) (count int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&count))
+	return count
+}
+
+func TestDatabasePassword(t *testing.T) {
+	t.Parallel()
+	good, err := pgx.ParseConfig(migratedDatabase(t))
+	require.NoError(t, err)
+	bad := fmt.Sprintf("postgres://nobody_here:hush@127.0.0.1:%d/%s", good.Port, good.Database)
+	_, err = tallyd(t, "serve", "-c", settingsFile(t, apiPart, databasePart(bad), chainPart))
+	require.ErrorContains(t, err, "nobody_here")
+	require.NotContains(t, err.Error(), "hush")
+	require.NotContains(t, err.Error(), "\n")
+}
+
+func TestNodeMistakes(t *testing.T) {
+	t.Parallel()
+	node, miner := localnode.TestBitcoind(t)
+	address := miner.Address(localnode.P2WPKH)
+	for name, c := range map[string]struct{ network, password, want string }{
+		"Password": {network: "regtest", password: "hush", want: "the node refused the user name or password"},
+		"Network":  {network: "mainnet", password: node.Password, want: "mainnet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := settingsFile(t, bitcoinPart(node, c.network, c.password))
+			out, err := tallyd(t, "check", "-c", path)
+			require.EqualError(t, err, "chain btc: no upstream answers for network "+c.network)
+			require.Contains(t, out, c.want)
+			require.NotContains(t, out, c.password)
+			_, err = tallyd(t, "balance", "btc", address, "-c", path)
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), c.password)
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, command := range root().Commands() {
+		out, err := tallyd(t, command.Name(), "--help")
+		require.NoError(t, err)
+		require.Contains(t, out, "Usage:\n  tallyd "+command.Name(), command.Name())
+	}
+}
