@@ -385,17 +385,22 @@ SET
     synced_at = now(),
     version = a.version + 1
 FROM (
-    SELECT DISTINCT l.id
+    SELECT DISTINCT o.id
     FROM unnest($1::bigint[]) AS n (id)
     CROSS JOIN LATERAL (
-        SELECT o.id
+        SELECT h.account_id
         FROM account_scripts AS h
-        JOIN accounts AS o ON o.id = h.account_id
         WHERE h.script_id = n.id
-        AND o.synced_at IS NULL
-        AND o.deleted_at IS NULL
         OFFSET 0
     ) AS l
+    CROSS JOIN LATERAL (
+        SELECT p.id
+        FROM accounts AS p
+        WHERE p.id = l.account_id
+        AND p.synced_at IS NULL
+        AND p.deleted_at IS NULL
+        OFFSET 0
+    ) AS o
 ) AS d
 WHERE a.id = d.id
 AND NOT EXISTS (
@@ -415,6 +420,7 @@ AND NOT EXISTS (
         )
         ELSE s.history <> 'complete'
     END
+    OFFSET 0
 )
 RETURNING a.id
 `
