@@ -19,8 +19,8 @@ const prefix = "TALLYD_"
 // variables are for commands, scripts and tests.
 func elsewhere(name string) bool {
 	switch name {
-	case "TALLYD_ANVIL", "TALLYD_BITCOIND", "TALLYD_BTCD", "TALLYD_CACHE", "TALLYD_CONFIG",
-		"TALLYD_GETH", "TALLYD_KEY", "TALLYD_PG_BIN", "TALLYD_REDIS_SERVER", "TALLYD_REQUIRE":
+	case "TALLYD_ANVIL", "TALLYD_BITCOIND", "TALLYD_BTCD", "TALLYD_CACHE", "TALLYD_CONFIG", "TALLYD_DEV",
+		"TALLYD_GETH", "TALLYD_KEY", "TALLYD_PG_BIN", "TALLYD_PGBOUNCER", "TALLYD_REDIS_SERVER", "TALLYD_REQUIRE", "TALLYD_TEST_LOG":
 		return true
 	}
 	return false

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -29,7 +28,7 @@ func TestCheck(t *testing.T) {
 		`eth +` + anvil.URL + ` +\S*receipts\S* +yes`,
 		`eth +` + anvil.URL + ` +\S*proof\S* +yes`,
 	} {
-		require.Regexp(t, regexp.MustCompile(`(?m)^`+row), out)
+		require.Regexp(t, `(?m)^`+row, out)
 	}
 	require.NotContains(t, out, node.Password)
 }

@@ -21,24 +21,24 @@ func openLedger(ctx context.Context, cfg config.Database, log zerolog.Logger, fa
 		Log: log, Failpoint: failpoint,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", oneLine{err})
+		return nil, fmt.Errorf("open the database: %w", oneLineError{err})
 	}
 	if err := ledger.CheckSchema(ctx); err != nil {
 		ledger.Close()
 		if errors.Is(err, store.ErrNotMigrated) {
 			return nil, fmt.Errorf("%w: run `tallyd migrate` with the same settings first", err)
 		}
-		return nil, fmt.Errorf("open the database: %w", oneLine{err})
+		return nil, fmt.Errorf("open the database: %w", oneLineError{err})
 	}
 	return ledger, nil
 }
 
-// oneLine says an error in one line. Postgres' driver writes a line for each
+// oneLineError says an error in one line. Postgres' driver writes a line for each
 // address it tried, and tries some of them twice.
-type oneLine struct{ error }
+type oneLineError struct{ error }
 
 // Error implements error.
-func (e oneLine) Error() string {
+func (e oneLineError) Error() string {
 	lines := strings.Split(e.error.Error(), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimSpace(lines[i])
@@ -47,4 +47,4 @@ func (e oneLine) Error() string {
 }
 
 // Unwrap returns the error itself.
-func (e oneLine) Unwrap() error { return e.error }
+func (e oneLineError) Unwrap() error { return e.error }

@@ -25,7 +25,7 @@ did. It may run while others run it: one applies, the others find nothing to do.
 				URL: cfg.Database.URL.Reveal(), Pooler: cfg.Database.Pooler, Log: log,
 			})
 			if err != nil {
-				return fmt.Errorf("migrate: %w", oneLine{err})
+				return fmt.Errorf("migrate: %w", oneLineError{err})
 			}
 			switch applied {
 			case 0:

@@ -74,7 +74,7 @@ func TestMistakes(t *testing.T) {
 		"NoArgument":       {args: []string{"balance", "btc"}, want: "tallyd balance takes CHAIN and ADDRESS; arguments given: 1"},
 		"NoFile":           {args: []string{"serve", "-c", "/nowhere/tallyd.yaml"}, want: "open /nowhere/tallyd.yaml: no such file or directory"},
 		"NotYAML":          {args: []string{"serve", "-c", settingsFile(t, "chains: [")}, want: "settings are not usable: read configuration: yaml: line 1"},
-		"UnknownKey":       {args: []string{"check", "-c", settingsFile(t, "datbase: {}", chainPart)}, want: "settings are not usable: datbase: unknown key"},
+		"UnknownKey":       {args: []string{"check", "-c", settingsFile(t, "databases: {}", chainPart)}, want: "settings are not usable: databases: unknown key"},
 		"NoSecrets":        {args: []string{"serve", "-c", settingsFile(t, downPart, chainPart)}, want: "api.key_pepper: is required"},
 		"CheckNoChain":     {args: []string{"check", "-c", settingsFile(t, apiPart)}, want: "the settings name no chain"},
 		"ServeNoChain":     {args: []string{"serve", "-c", settingsFile(t, apiPart, downPart)}, want: "the settings name no chain"},

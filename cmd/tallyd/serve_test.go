@@ -35,7 +35,7 @@ func TestTakeOver(t *testing.T) {
 	second := begin()
 	second.levelAt(111) // what the first one wrote
 
-	w.stack.url = second.url
+	w.url = second.url
 	w.accounts = []account{w.connect("btc", ann.Address(localnode.P2WPKH))}
 	w.exact("connected where the chain is not owned")
 	w.pay(20_000, 0)
@@ -62,7 +62,7 @@ func TestTakeOver(t *testing.T) {
 	second.end()
 	w.generate(1)
 	third.levelAt(115)
-	w.stack.url = third.url
+	w.url = third.url
 	w.exact("the second stopped in good order")
 	third.end()
 }

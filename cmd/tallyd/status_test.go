@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,20 +25,20 @@ func TestStatus(t *testing.T) {
 	out, err := tallyd(t, "status", "--url", s.url+"/", "--key", testMaster)
 	require.NoError(t, err)
 	require.Regexp(t, `^CHAIN +ENVIRONMENT +HEIGHT +HEAD +LAG +STATE +REASON\n`, out)
-	require.Regexp(t, regexp.MustCompile(row), out)
+	require.Regexp(t, row, out)
 
 	// By the file that tallyd dev writes.
 	data := t.TempDir()
 	require.NoError(t, writeJSON(filepath.Join(data, devFileName), devFile{URL: s.url, MasterKey: testMaster}))
 	out, err = tallyd(t, "status", "--data", data)
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(row), out)
+	require.Regexp(t, row, out)
 
 	// By the settings.
 	path := settingsFile(t, "listen: "+s.url[len("http://"):], fmt.Sprintf("api: {master_key: %q}", testMaster))
 	out, err = tallyd(t, "status", "-c", path)
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(row), out)
+	require.Regexp(t, row, out)
 
 	_, err = tallyd(t, "status", "--url", s.url, "--key", "hush")
 	require.EqualError(t, err, "the daemon at "+s.url+" refuses the key: give one by --key or TALLYD_KEY")
@@ -54,7 +53,7 @@ func TestStatusUnknown(t *testing.T) {
 	t.Cleanup(server.Close)
 	out, err := tallyd(t, "status", "--url", server.URL, "--key", "x")
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(`(?m)^btc +live +- +- +- +starting +no node answers$`), out, "unknown is not zero")
+	require.Regexp(t, `(?m)^btc +live +- +- +- +starting +no node answers$`, out, "unknown is not zero")
 
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }))
 	t.Cleanup(page.Close)
