@@ -238,7 +238,7 @@ type ChainStatus struct {
 const (
 	StateStarting = "starting" // no answer from a node yet
 	StateSyncing  = "syncing"  // behind the node's head and catching up
-	StateLevel    = "level"    // the tip is the node's head
+	StateLevel    = "level"    // the tip is the node's head, or will be within moments
 	StateLagging  = "lagging"  // the node is behind the ledger
 	StateDegraded = "degraded" // no node gives an answer that holds
 	StateHalted   = "halted"   // stopped until an operator acts

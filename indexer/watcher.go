@@ -131,7 +131,11 @@ func (w *watcher) report(ctx context.Context, fault error) {
 		return
 	}
 	if changed {
-		w.chain.Log.Info().Str("state", now.State).Str("reason", now.Reason).Uint64("height", tip.Height).Uint64("head", now.Head).Msg("state changed")
+		event := w.chain.Log.Info().Str("state", now.State).Uint64("height", tip.Height).Uint64("head", now.Head)
+		if now.Reason != "" {
+			event = event.Str("reason", now.Reason)
+		}
+		event.Msg("state changed")
 	}
 	w.said, w.reportedAt = now, time.Now()
 	if amendment.Final != nil {
@@ -159,8 +163,11 @@ func (w *watcher) status(fault error) StatusChange {
 		change.State = StateStarting
 	case head.Hash == tip.Hash:
 		change.State = StateLevel
+	case w.nearly(head):
+		change.Head = max(change.Head, tip.Height)
 	case head.Height > tip.Height || head.Hash.IsZero():
 		change.State, change.Reason = StateSyncing, w.follower.missing
+		change.Head = max(change.Head, tip.Height)
 	default:
 		change.State = StateLagging
 		change.Reason = "the node is behind the ledger"
@@ -173,6 +180,14 @@ func (w *watcher) status(fault error) StatusChange {
 		}
 	}
 	return change
+}
+
+// nearly reports whether a chain that was level has only the last few blocks to
+// go: that they came together is no news.
+func (w *watcher) nearly(head chains.BlockRef) bool {
+	const few = 10
+	tip := w.follower.cursor.Tip
+	return w.said.State == StateLevel && w.follower.missing == "" && head.Height > tip.Height && head.Height-tip.Height <= few
 }
 
 // finalHeight returns the highest height that counts as final now.

@@ -6,12 +6,14 @@
 #   anvil          the Ethereum node that `tallyd dev` runs
 #   bitcoind       a real Bitcoin node, for tests
 #   redis-server   a real Redis, for tests
+#   pgbouncer      a pooler in transaction mode, for tests
 #   geth           a real Ethereum node, for tests; built from source in minutes
 #   golangci-lint  the linter
 #   sqlc           the generator of store/db
 #
 # A variable TALLYD_PG_BIN, TALLYD_BTCD, TALLYD_ANVIL, TALLYD_BITCOIND,
-# TALLYD_REDIS_SERVER or TALLYD_GETH that names a program is believed.
+# TALLYD_REDIS_SERVER, TALLYD_PGBOUNCER or TALLYD_GETH that names a program is
+# believed.
 #
 # tool.sh --cached NAME prints the place only if nothing has to be installed.
 
@@ -183,6 +185,10 @@ tool_bitcoind() {
 
 tool_redis_server() {
   if have redis-server; then command -v redis-server; else debian_program own redis-server usr/bin/redis-server; fi
+}
+
+tool_pgbouncer() {
+  if have pgbouncer; then command -v pgbouncer; else debian_program own pgbouncer usr/sbin/pgbouncer; fi
 }
 
 tool_geth() {

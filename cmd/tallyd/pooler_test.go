@@ -23,6 +23,7 @@ func TestPooler(t *testing.T) {
 	t.Parallel()
 	program := os.Getenv("TALLYD_PGBOUNCER")
 	if program == "" {
+		require.Empty(t, os.Getenv("TALLYD_REQUIRE"), "TALLYD_PGBOUNCER does not name a pgbouncer")
 		t.Skip("TALLYD_PGBOUNCER does not name a pgbouncer")
 	}
 	node, miner := localnode.TestBitcoind(t)
