@@ -3,6 +3,7 @@ package evm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -103,7 +104,8 @@ func headerWith(text []byte, hash common.Hash) (*header, error) {
 
 // Block implements chains.Source. Block, receipts and, where asked for, traces
 // come from one node. One that cannot trace gives a block without internal
-// calls; one that can, and fails to, gives no block.
+// calls, and so does one that no longer has the state an old block began with;
+// one that fails to trace a recent block gives no block.
 func (s *Source) Block(ctx context.Context, hash chains.Hash) (chains.Block, error) {
 	var found *block
 	err := s.pool.Do(ctx, func(ctx context.Context, u *rpc.Upstream) (err error) {
@@ -138,7 +140,25 @@ func (s *Source) blockFrom(ctx context.Context, u *rpc.Upstream, hash common.Has
 	if err != nil || len(answers) < 3 {
 		return b, err
 	}
-	return b, s.trace(u, b, answers[2])
+	if err := s.trace(u, b, answers[2]); err != nil {
+		if errors.Is(err, chains.ErrNotFound) && s.tooOld(ctx, u, b.header.number) {
+			s.log.Debug().Err(err).Uint64("height", b.header.number).Msg("block too old to be traced, internal transfers stay unseen")
+			return b, nil
+		}
+		return nil, err
+	}
+	return b, nil
+}
+
+// traceDepth is how many blocks below its head a node that prunes surely still
+// has the state of: geth keeps 128.
+const traceDepth = 100
+
+// tooOld reports whether a node may be excused from tracing a block. What it does
+// not show then is found by reading the balances at the tip.
+func (s *Source) tooOld(ctx context.Context, u *rpc.Upstream, height uint64) bool {
+	head, err := headerBy(ctx, u, "latest")
+	return err == nil && height+traceDepth < head.number
 }
 
 func traceRequest(hash common.Hash) rpc.Request {

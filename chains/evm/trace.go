@@ -1,15 +1,22 @@
 package evm
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
+
+	"tallyd/chains/rpc"
 )
 
 // maxTraceDepth is more than the EVM lets calls nest.
 const maxTraceDepth = 1100
+
+// refusedCode stands for the code a node leaves out when it refuses one trace of
+// many: JSON-RPC's for errors of the server.
+const refusedCode = -32000
 
 // trace is the internal calls of one transaction, as geth's callTracer tells
 // them. No root covers a trace: it is the node's word.
@@ -52,6 +59,7 @@ func (t *trace) path(i int) string {
 func decodeTraces(text []byte) ([]trace, error) {
 	s := &scanner{text: text}
 	list := []trace{}
+	var refused error
 	for ok := s.open('[') && s.more(']'); ok; ok = s.more(']') {
 		var t trace
 		for ok := s.open('{') && s.more('}'); ok; ok = s.more('}') {
@@ -60,6 +68,8 @@ func decodeTraces(text []byte) ([]trace, error) {
 				t.tx = s.hash()
 			case "result":
 				t.failed = !t.decodeFrame(s, -1, 0, 0)
+			case "error":
+				refused = absent(&rpc.Error{Code: refusedCode, Message: string(s.str())})
 			default:
 				s.skip()
 			}
@@ -68,6 +78,9 @@ func decodeTraces(text []byte) ([]trace, error) {
 	}
 	if s.err != nil {
 		return nil, unverified("trace", "%w", s.err)
+	}
+	if refused != nil {
+		return nil, fmt.Errorf("trace a transaction: %w", refused)
 	}
 	return list, nil
 }

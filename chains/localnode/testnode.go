@@ -47,9 +47,14 @@ func TestAnvil(t testing.TB) *Ethereum {
 	return testEthereum(t, StartAnvil, testProgram(t, "TALLYD_ANVIL", "anvil"))
 }
 
-// TestGeth is TestAnvil with a geth for development (TALLYD_GETH or PATH).
+// TestGeth is TestAnvil with a geth for development (TALLYD_GETH or PATH). Without
+// one the test is always skipped: geth takes minutes to build, so only who asks
+// for it (make geth) has it.
 func TestGeth(t testing.TB) *Ethereum {
 	t.Helper()
+	if _, err := exec.LookPath("geth"); err != nil && os.Getenv("TALLYD_GETH") == "" {
+		t.Skip("needs geth: run make geth, or set TALLYD_GETH")
+	}
 	return testEthereum(t, StartGeth, testProgram(t, "TALLYD_GETH", "geth"))
 }
 
