@@ -52,7 +52,8 @@ func TestAnvil(t testing.TB) *Ethereum {
 // for it (make geth) has it.
 func TestGeth(t testing.TB) *Ethereum {
 	t.Helper()
-	if _, err := exec.LookPath("geth"); err != nil && os.Getenv("TALLYD_GETH") == "" {
+	_, set := os.LookupEnv("TALLYD_GETH")
+	if _, err := exec.LookPath("geth"); err != nil && !set {
 		t.Skip("needs geth: run make geth, or set TALLYD_GETH")
 	}
 	return testEthereum(t, StartGeth, testProgram(t, "TALLYD_GETH", "geth"))
