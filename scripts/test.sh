@@ -19,5 +19,4 @@ export TALLYD_REQUIRE=1
 say "go vet"
 go vet "$@"
 say "go test"
-# Most tests wait for nodes and databases more than for a processor.
-exec go test -race -p 2 -parallel 4 -timeout 15m "$@"
+exec go test -race -p 2 -timeout 20m "$@"
