@@ -304,10 +304,10 @@ func TestEveryFailpointIsDiedAt(t *testing.T) {
 // machine, so the boundaries come one after another.
 func TestCrashes(t *testing.T) {
 	t.Parallel()
-	for name, boundary := range map[string]string{
+	for name, boundary := range map[string]string{ //nolint:paralleltest // see above
 		"BeforeBegin": store.BeforeBegin, "BeforeCommit": store.BeforeCommit, "AfterCommit": store.AfterCommit,
 	} {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // see above
+		t.Run(name, func(t *testing.T) {
 			w := newCemetery(t, boundary)
 			w.connect()
 			w.unconfirmed()
