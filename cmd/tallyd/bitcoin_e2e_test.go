@@ -202,6 +202,7 @@ func TestBitcoinHistories(t *testing.T) {
 			w.generate(1)
 			w.check("mined again at another height")
 
+			w.swapped()
 			w.replaced()
 			w.foreign()
 			w.deep(6)
@@ -214,6 +215,18 @@ func TestBitcoinHistories(t *testing.T) {
 			}
 		})
 	}
+}
+
+// swapped mines two payments, and then another branch in which the same two stand
+// in the opposite order.
+func (w *bitcoinWorld) swapped() {
+	w.t.Helper()
+	first, second := w.pay(31_000, 0), w.pay(32_000, 1)
+	_, err := w.node.Mine(w.t.Context(), w.miner.Script(localnode.P2WPKH), first, second)
+	require.NoError(w.t, err)
+	w.check("two payments in one order")
+	w.replace(1, 2, second, first)
+	w.check("the same two at other positions")
 }
 
 // replaced pays with a signal that it may be replaced, and replaces it by a
