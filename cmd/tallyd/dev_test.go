@@ -242,6 +242,7 @@ func (p *devProcess) python(args ...string) string {
 	p.t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
+		require.Empty(p.t, os.Getenv("TALLYD_REQUIRE"), "python3 is not installed")
 		p.t.Skip("python3 is not installed")
 	}
 	cmd := exec.CommandContext(p.t.Context(), python, args...)
