@@ -58,7 +58,8 @@ type mortality struct {
 
 // liveAndDie is the daemon in its own process. It prints its URL when it is
 // ready, takes a line of its input as the order to die at the failpoint's hit of
-// that number from then on, and the end of its input as the order to stop.
+// that number from then on, which it repeats once it obeys, and the end of its
+// input as the order to stop.
 func liveAndDie(text string) error {
 	var m mortality
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -75,6 +76,7 @@ func liveAndDie(text string) error {
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 			if hits, err := strconv.ParseInt(lines.Text(), 10, 64); err == nil {
 				left.Store(hits)
+				fmt.Println(hits)
 			}
 		}
 	}()
@@ -123,12 +125,13 @@ type mortal struct {
 	died     int
 	command  *exec.Cmd
 	in       io.WriteCloser
+	out      *bufio.Reader
 	errors   *bytes.Buffer
 	accounts []account
 }
 
 // begin starts the process.
-func (m *mortal) begin() *bufio.Reader {
+func (m *mortal) begin() {
 	m.t.Helper()
 	settings, err := json.Marshal(m.mortality)
 	require.NoError(m.t, err)
@@ -147,22 +150,28 @@ func (m *mortal) begin() *bufio.Reader {
 	out, err := m.command.StdoutPipe()
 	require.NoError(m.t, err)
 	require.NoError(m.t, m.command.Start())
-	return bufio.NewReader(out)
+	m.out = bufio.NewReader(out)
 }
 
 // await reads where the process serves.
-func (m *mortal) await(out *bufio.Reader) {
+func (m *mortal) await() {
 	m.t.Helper()
-	line, err := out.ReadString('\n')
+	line, err := m.out.ReadString('\n')
 	require.NoError(m.t, err, "%s: %s", m.Failpoint, m.errors)
 	m.url = strings.TrimSpace(line)
 }
 
-// arm makes the failpoint deadly.
+// arm makes the failpoint deadly: when it returns, the process knows.
 func (m *mortal) arm() {
 	m.t.Helper()
 	_, err := fmt.Fprintln(m.in, m.hits)
 	require.NoError(m.t, err)
+	line, err := m.out.ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		return // it died of it before it could say so
+	}
+	require.NoError(m.t, err, "%s: %s", m.Failpoint, m.errors)
+	require.Equal(m.t, fmt.Sprintln(m.hits), line)
 }
 
 // dead waits until the process has died where it should, and starts another.
@@ -178,7 +187,8 @@ func (m *mortal) dead() {
 	require.Equal(m.t, syscall.SIGKILL, status.Signal(), "%s was not reached: %s", m.Failpoint, m.errors)
 	m.died++
 	m.Failpoint, m.Armed, m.Hold = "", false, false
-	m.await(m.begin())
+	m.begin()
+	m.await()
 }
 
 // end stops the process in good order.
@@ -342,22 +352,21 @@ func newCemetery(t *testing.T, boundary string) *cemetery {
 	w.generate(2)
 	height, err := node.Height(t.Context())
 	require.NoError(t, err)
-	var outs []*bufio.Reader
 	for _, m := range deaths() {
 		m.stack = &stack{t: t}
 		m.mortality = mortality{
 			Database: migratedDatabase(t), Node: node.URL, User: node.User, Password: node.Password, Start: uint64(height),
 			Failpoint: m.verb + boundary, Armed: m.verb == "register", Hold: m.verb == "number",
 		}
-		outs = append(outs, m.begin())
+		m.begin()
 		w.all = append(w.all, &m)
 		t.Cleanup(func() { _ = m.in.Close() })
 	}
-	for i, m := range w.all {
+	for _, m := range w.all {
 		if m.Armed {
 			m.dead()
 		} else {
-			m.await(outs[i])
+			m.await()
 		}
 	}
 	return w

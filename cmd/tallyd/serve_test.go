@@ -25,9 +25,9 @@ func TestTakeOver(t *testing.T) {
 	same := mortality{Database: migratedDatabase(t), Node: node.URL, User: node.User, Password: node.Password}
 	begin := func() *mortal {
 		m := &mortal{stack: &stack{t: t}, mortality: same}
-		out := m.begin()
+		m.begin()
 		t.Cleanup(func() { _ = m.in.Close() })
-		m.await(out)
+		m.await()
 		return m
 	}
 	first := begin()
