@@ -4,9 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,13 +40,34 @@ type Key struct {
 	Realm      indexer.Realm
 	Owner      string
 	Name       string
-	Hash       []byte   // HMAC-SHA256 of the whole key under the pepper
+	Hash       []byte   // HMAC-SHA256 of the whole key under the pepper; of a signed key nil
 	Scopes     []string // resource:action, either of which may be *
 	CreatedAt  time.Time
 	ExpiresAt  *time.Time // nil for never
 	LastUsedAt *time.Time // nil until the first use; behind by the flush interval
 	RevokedAt  *time.Time // nil while it is good
+
+	Kind          Kind
+	Secret        []byte         // of a signed key, opened: what its requests are signed with
+	OldHash       []byte         // good until OldUntil; nil unless the key was rotated
+	OldSecret     []byte         // good until OldUntil
+	OldUntil      *time.Time     //
+	UnsignedQuery bool           // its signatures leave out the query, as the custody seed's do
+	Addresses     []netip.Prefix // from where it may be used; none means everywhere
+	PerMinute     int            // its budget; 0 for the default of the surface
+	CreatedBy     string         // id of the key that made it, or master
+	MetaData      json.RawMessage
+	Version       int64 // grows with every change but the last use
 }
+
+// Kind is how a key is used.
+type Kind string
+
+// The kinds of keys.
+const (
+	Bearer Kind = "bearer" // the key itself is sent
+	Signed Kind = "signed" // each request is signed with its secret, which is never sent
+)
 
 // Good reports whether the key is neither revoked nor expired at now.
 func (k Key) Good(now time.Time) bool {
