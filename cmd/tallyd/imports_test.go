@@ -39,7 +39,7 @@ var rooms = map[string]room{
 	"migrations":      {},
 	"store/db":        {sees: []string{"chains"}},
 	"store":           {sees: []string{"chains", "indexer", "api/access", "migrations", "store/db"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
-	"store/synccache": {sees: []string{"chains", "indexer"}},
+	"store/synccache": {sees: []string{"chains", "indexer", "api/access"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
 	"store/jobs":      {sees: []string{"chains", "indexer", "store"}},
 
@@ -71,6 +71,7 @@ var homes = map[string][]string{
 	"github.com/pressly/goose":            {"store", "migrations"},
 	"github.com/riverqueue/river":         {"store", "store/jobs"},
 	"github.com/redis/go-redis":           {"store/synccache", "store/embedded"},
+	"github.com/go-redis/redis_rate":      {"store/synccache"},
 	"github.com/alicebob/miniredis":       {"store/embedded"},
 	"github.com/robfig/cron":              {"indexer"},
 	"github.com/btcsuite":                 {"chains/bitcoin", "chains/localnode"},

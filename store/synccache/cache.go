@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,13 +15,6 @@ import (
 )
 
 const (
-	// opTimeout bounds every step of a conversation with Redis.
-	opTimeout = 300 * time.Millisecond
-
-	// restTime is how long Redis is left alone after a fault, so that one
-	// that hangs costs one timeout and not one for every caller.
-	restTime = time.Second
-
 	chainTTL   = time.Minute     // of what an owner said of its chain
 	listTTL    = 5 * time.Second // of the chains there are
 	accountTTL = time.Second     // of the state of an account
@@ -41,10 +32,8 @@ type Ledger interface {
 // Cache answers from Redis what it can, and the rest from the ledger. It is safe
 // for concurrent use.
 type Cache struct {
-	client redis.UniversalClient
+	*server
 	ledger Ledger
-	log    zerolog.Logger
-	rested atomic.Int64 // when Redis may be asked again, in Unix nanoseconds
 }
 
 var _ indexer.SyncState = (*Cache)(nil)
@@ -53,36 +42,14 @@ var _ indexer.SyncState = (*Cache)(nil)
 // more nodes as addr parameters. No connection is made yet, and none has to be
 // possible.
 func New(url string, ledger Ledger, log zerolog.Logger) (*Cache, error) {
-	client, err := open(url)
+	server, err := open(url, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{client: client, ledger: ledger, log: log}, nil
+	return &Cache{server: server, ledger: ledger}, nil
 }
 
-func open(url string) (redis.UniversalClient, error) { //nolint:ireturn // one client or a cluster's
-	if strings.Contains(url, "addr=") {
-		opts, err := redis.ParseClusterURL(url)
-		if err != nil {
-			return nil, errMalformed
-		}
-		opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = opTimeout, opTimeout, opTimeout, opTimeout
-		opts.MaxRetries, opts.ContextTimeoutEnabled = -1, true
-		return redis.NewClusterClient(opts), nil
-	}
-	opts, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, errMalformed
-	}
-	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = opTimeout, opTimeout, opTimeout, opTimeout
-	opts.MaxRetries, opts.DialerRetries, opts.ContextTimeoutEnabled = -1, 1, true
-	return redis.NewClient(opts), nil
-}
-
-// errMalformed hides the URL, which may hold a password.
-var errMalformed = errors.New("the URL of Redis is malformed")
-
-// Close ends all connections.
+// Close ends all connections, those of its limiter and of its replays too.
 func (c *Cache) Close() error {
 	if err := c.client.Close(); err != nil {
 		return fmt.Errorf("close Redis: %w", err)
@@ -169,17 +136,4 @@ func (c *Cache) put(ctx context.Context, key string, value any, ttl time.Duratio
 	if err := c.client.Set(ctx, key, text, ttl).Err(); err != nil {
 		c.rest(ctx, err)
 	}
-}
-
-func (c *Cache) resting() bool { return time.Now().UnixNano() < c.rested.Load() }
-
-// rest leaves Redis alone for a while, unless only the caller gave up.
-func (c *Cache) rest(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	if !c.resting() {
-		c.log.Warn().Err(err).Msg("cache missed")
-	}
-	c.rested.Store(time.Now().Add(restTime).UnixNano())
 }
