@@ -2,8 +2,6 @@ package access
 
 import (
 	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -31,11 +29,13 @@ const (
 var errToken = errors.New("invalid or expired token")
 
 // Tokens issues and reads the tokens of end customers: JWT (RFC 7519) signed
-// with Ed25519 (RFC 8037). Algorithm, issuer, audience and key id are pinned.
+// with Ed25519 (RFC 8037). Algorithm, issuer, audience and key ids are pinned.
 // It is safe for concurrent use.
 type Tokens struct {
 	key    ed25519.PrivateKey
 	keyID  string
+	good   map[string]ed25519.PublicKey // by key id, that of key included
+	order  []string                     // key ids, as the seeds came
 	parser *jwt.Parser
 	now    func() time.Time
 	seen   verified
@@ -50,22 +50,19 @@ type claims struct {
 	Environment chains.Environment `json:"environment"`
 }
 
-// NewTokens returns Tokens that sign with the key of a 32-byte seed. All
-// instances that serve the same users need the same seed; a new one ends every
-// token. now is the clock, time.Now if nil.
-func NewTokens(seed []byte, now func() time.Time) (*Tokens, error) {
-	if len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("signing seed of %d bytes, want %d", len(seed), ed25519.SeedSize)
-	}
+// NewTokens returns Tokens that sign with the key of a 32-byte seed, and take
+// tokens signed with the keys of the accepted seeds too. All instances that serve
+// the same users need the same seeds. now is the clock, time.Now if nil.
+//
+// To change the seed without ending any token: accept the new one everywhere, then
+// sign with it and accept the old one, then after TokenLife drop the old one.
+func NewTokens(seed []byte, now func() time.Time, accepted ...[]byte) (*Tokens, error) {
 	if now == nil {
 		now = time.Now
 	}
-	key := ed25519.NewKeyFromSeed(seed)
-	public := sha256.Sum256(key.Public().(ed25519.PublicKey))
-	return &Tokens{
-		key:   key,
-		keyID: base64.RawURLEncoding.EncodeToString(public[:8]),
-		now:   now,
+	t := &Tokens{
+		good: map[string]ed25519.PublicKey{},
+		now:  now,
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 			jwt.WithIssuer(tokenIssuer),
@@ -77,7 +74,23 @@ func NewTokens(seed []byte, now func() time.Time) (*Tokens, error) {
 			jwt.WithStrictDecoding(),
 			jwt.WithTimeFunc(now),
 		),
-	}, nil
+	}
+	for i, seed := range append([][]byte{seed}, accepted...) {
+		if len(seed) != ed25519.SeedSize {
+			return nil, fmt.Errorf("signing seed of %d bytes, want %d", len(seed), ed25519.SeedSize)
+		}
+		key := ed25519.NewKeyFromSeed(seed)
+		public := publicOf(key)
+		id := thumbprint(public)
+		if i == 0 {
+			t.key, t.keyID = key, id
+		}
+		if t.good[id] == nil {
+			t.good[id] = public
+			t.order = append(t.order, id)
+		}
+	}
+	return t, nil
 }
 
 // Issue returns a token for a user that is good for TokenLife.
@@ -116,10 +129,12 @@ func (t *Tokens) Read(text string) (Principal, error) {
 	}
 	var c claims
 	_, err := t.parser.ParseWithClaims(text, &c, func(token *jwt.Token) (any, error) {
-		if token.Header["kid"] != t.keyID {
+		id, _ := token.Header["kid"].(string)
+		key, known := t.good[id]
+		if !known {
 			return nil, errToken
 		}
-		return t.key.Public(), nil
+		return key, nil
 	})
 	if err != nil || c.Type != tokenType || c.UserID == uuid.Nil || c.Tenant == "" {
 		return Principal{}, errToken
