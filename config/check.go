@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -34,18 +35,13 @@ func (c Config) check(p problems) {
 	notNegative(p, "database.max_conns", c.Database.MaxConns)
 	checkURL(p, "redis.url", c.Redis.URL, "redis", "rediss")
 
-	for key, secret := range map[string]Secret{"api.master_key": c.API.MasterKey, "api.key_pepper": c.API.KeyPepper} {
-		if text := secret.Reveal(); text != "" && len(text) < 16 {
-			p.add(key, "must have at least 16 characters")
-		}
+	c.API.check(p)
+	if c.Secrets.Keyset.Reveal() != "" && c.Secrets.KeysetFile != "" {
+		p.add("secrets.keyset_file", "is for those who do not set secrets.keyset")
 	}
-	if c.API.JWTSeed.Reveal() != "" {
-		if _, err := c.API.SigningKey(); err != nil {
-			p.add("api.jwt_seed", "%s", err)
-		}
+	if !c.API.Secure.On() && !isLoopback(c.Listen) {
+		p.add("api.secure", "can be false only where listen is a loopback address, such as 127.0.0.1:8080")
 	}
-	notNegative(p, "api.body_limit", c.API.BodyLimit)
-	checkURL(p, "api.public_url", NewURL(c.API.PublicURL), "http", "https")
 
 	owners := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Chains)) {
@@ -60,6 +56,55 @@ func (c Config) check(p problems) {
 		}
 		owners[id] = name
 	}
+}
+
+// check reports what cannot work in what the API needs to know.
+func (a API) check(p problems) {
+	long := func(key string, secret Secret) {
+		if text := secret.Reveal(); text != "" && len(text) < 16 {
+			p.add(key, "must have at least 16 characters")
+		}
+	}
+	long("api.master_key", a.MasterKey)
+	long("api.key_pepper", a.KeyPepper)
+	for i, pepper := range a.AcceptedKeyPeppers {
+		key := "api.accepted_key_peppers." + strconv.Itoa(i)
+		long(key, pepper)
+		if pepper.Reveal() == "" {
+			p.add(key, "is empty")
+		}
+	}
+	seed := func(key string, text Secret) {
+		if _, err := decodeSeed(text); err != nil {
+			p.add(key, "%s", err)
+		}
+	}
+	if a.JWTSeed.Reveal() != "" {
+		seed("api.jwt_seed", a.JWTSeed)
+	}
+	for i, text := range a.AcceptedJWTSeeds {
+		seed("api.accepted_jwt_seeds."+strconv.Itoa(i), text)
+	}
+	for i, network := range a.TrustedProxies {
+		if !network.IsValid() {
+			p.add("api.trusted_proxies."+strconv.Itoa(i), "is empty")
+		}
+	}
+	notNegative(p, "api.limits.custody_per_minute", a.Limits.CustodyPerMinute)
+	notNegative(p, "api.limits.per_minute", a.Limits.PerMinute)
+	notNegative(p, "api.limits.anonymous_per_minute", a.Limits.AnonymousPerMinute)
+	notNegative(p, "api.body_limit", a.BodyLimit)
+	checkURL(p, "api.public_url", NewURL(a.PublicURL), "http", "https")
+}
+
+// isLoopback reports whether only this machine reaches a listening address.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // check reports what cannot work in one chain.
@@ -150,18 +195,28 @@ func checkTokens(p problems, key string, tokens []Token) {
 	}
 }
 
-// require reports the keys of this list that are empty.
+// require reports the keys of this list that are empty. Of two keys with a bar in
+// between one is enough.
 func (c Config) require(keys []string, p problems) {
-	for _, key := range keys {
-		value, known := reflect.ValueOf(c), true
-		for name := range strings.SplitSeq(key, ".") {
-			if value, known = fieldNamed(value, name); !known {
-				p.add(key, "is required, and is no key")
-				break
+	for _, either := range keys {
+		names := strings.Split(either, "|")
+		set := slices.ContainsFunc(names, func(key string) bool {
+			value := reflect.ValueOf(c)
+			for name := range strings.SplitSeq(key, ".") {
+				var known bool
+				if value, known = fieldNamed(value, name); !known {
+					p.add(key, "is required, and is no key")
+					return false
+				}
 			}
-		}
-		if known && value.IsZero() {
-			p.add(key, "is required: set it in the file or as %s%s", prefix, variable(key))
+			return !value.IsZero()
+		})
+		if !set {
+			sentence := "is required: set it in the file or as " + prefix + variable(names[0])
+			if len(names) > 1 {
+				sentence += ", or set " + strings.Join(names[1:], " or ")
+			}
+			p.add(names[0], "%s", sentence)
 		}
 	}
 }

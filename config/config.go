@@ -19,6 +19,9 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 )
 
 // Config is everything an operator can set.
@@ -29,6 +32,7 @@ type Config struct {
 	Database Database         `yaml:"database"`
 	Redis    Redis            `yaml:"redis"`
 	API      API              `yaml:"api"`
+	Secrets  Secrets          `yaml:"secrets"`
 	Chains   map[string]Chain `yaml:"chains"`
 }
 
@@ -68,11 +72,26 @@ type API struct {
 	// serve` needs it.
 	MasterKey Secret `yaml:"master_key"`
 	// KeyPepper keys the hashes that API keys are stored as, of at least 16
-	// characters: with another one no key fits any more. `tallyd serve` needs it.
+	// characters: with another one no key fits any more, unless this one stands in
+	// AcceptedKeyPeppers. `tallyd serve` needs it.
 	KeyPepper Secret `yaml:"key_pepper"`
+	// AcceptedKeyPeppers are earlier values of KeyPepper. A key stored under one of
+	// them goes on working. Default none.
+	AcceptedKeyPeppers []Secret `yaml:"accepted_key_peppers"`
 	// JWTSeed is the Ed25519 seed that signs user tokens, 32 bytes in base64.
 	// `tallyd serve` needs it; every daemon on one database needs the same.
 	JWTSeed Secret `yaml:"jwt_seed"`
+	// AcceptedJWTSeeds are seeds whose tokens are taken too: the next one, before
+	// it signs, and the last one, until its tokens have ended. Default none.
+	AcceptedJWTSeeds []Secret `yaml:"accepted_jwt_seeds"`
+	// Secure asks every caller for a key or a token. Off, everybody may do
+	// everything; that is possible only where Listen is a loopback address.
+	// Default true.
+	Secure Switch `yaml:"secure"`
+	// TrustedProxies are the networks whose X-Forwarded-For is believed, such as
+	// 10.0.0.0/8. Default none: the caller's address is that of its connection.
+	TrustedProxies []Network `yaml:"trusted_proxies"`
+	Limits         Limits    `yaml:"limits"`
 	// BodyLimit is the largest request body in bytes. Default 65536.
 	BodyLimit int64 `yaml:"body_limit"`
 	// PublicURL is the address clients know this API by, shown in its OpenAPI
@@ -80,13 +99,70 @@ type API struct {
 	PublicURL string `yaml:"public_url"`
 }
 
-// SigningKey returns the key of JWTSeed, or an error that does not show it.
-func (a API) SigningKey() (ed25519.PrivateKey, error) {
-	seed, err := base64.StdEncoding.DecodeString(a.JWTSeed.Reveal())
+// Limits are how many requests a caller may send in a minute: all of them at once,
+// and then one in each share of the minute. A key may have a budget of its own.
+type Limits struct {
+	// CustodyPerMinute is the budget of a key on the custody surface. Default 120.
+	CustodyPerMinute int `yaml:"custody_per_minute"`
+	// PerMinute is the budget of a key or a user token elsewhere. Default 6000.
+	PerMinute int `yaml:"per_minute"`
+	// AnonymousPerMinute is the budget of an address whose requests come without
+	// credentials, or with bad ones. Default 60.
+	AnonymousPerMinute int `yaml:"anonymous_per_minute"`
+}
+
+// Secrets is where the keys are that seal what must be read again: signing secrets
+// and credentials.
+type Secrets struct {
+	// Keyset is a tink keyset in JSON, as `tallyd secrets keyset` prints one.
+	// `tallyd serve` needs it or KeysetFile; every daemon on one database needs the
+	// same. Without it what it sealed is lost.
+	Keyset Secret `yaml:"keyset"`
+	// KeysetFile is the path of a file that holds the keyset instead. Default none.
+	KeysetFile string `yaml:"keyset_file"`
+}
+
+// Read returns the keyset, from its file if it is in one, or "" if none is set.
+func (s Secrets) Read() (Secret, error) {
+	if s.KeysetFile == "" {
+		return s.Keyset, nil
+	}
+	text, err := os.ReadFile(s.KeysetFile)
+	if err != nil {
+		return Secret{}, fmt.Errorf("secrets.keyset_file: %w", err)
+	}
+	return NewSecret(strings.TrimSpace(string(text))), nil
+}
+
+// Seeds returns JWTSeed and then AcceptedJWTSeeds, decoded. An error shows none of
+// them.
+func (a API) Seeds() ([][]byte, error) {
+	var seeds [][]byte
+	for _, text := range append([]Secret{a.JWTSeed}, a.AcceptedJWTSeeds...) {
+		seed, err := decodeSeed(text)
+		if err != nil {
+			return nil, err
+		}
+		seeds = append(seeds, seed)
+	}
+	return seeds, nil
+}
+
+func decodeSeed(text Secret) ([]byte, error) {
+	seed, err := base64.StdEncoding.DecodeString(text.Reveal())
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, errors.New("must be 32 bytes in base64")
 	}
-	return ed25519.NewKeyFromSeed(seed), nil
+	return seed, nil
+}
+
+// Peppers returns KeyPepper and then AcceptedKeyPeppers.
+func (a API) Peppers() [][]byte {
+	peppers := [][]byte{[]byte(a.KeyPepper.Reveal())}
+	for _, pepper := range a.AcceptedKeyPeppers {
+		peppers = append(peppers, []byte(pepper.Reveal()))
+	}
+	return peppers
 }
 
 // settle puts the defaults where nothing is set.
@@ -97,6 +173,9 @@ func (c *Config) settle() {
 	c.Database.Pooler = cmp.Or(c.Database.Pooler, "session")
 	c.Database.MaxConns = cmp.Or(c.Database.MaxConns, 20)
 	c.API.BodyLimit = cmp.Or(c.API.BodyLimit, 64<<10)
+	c.API.Limits.CustodyPerMinute = cmp.Or(c.API.Limits.CustodyPerMinute, 120)
+	c.API.Limits.PerMinute = cmp.Or(c.API.Limits.PerMinute, 6000)
+	c.API.Limits.AnonymousPerMinute = cmp.Or(c.API.Limits.AnonymousPerMinute, 60)
 	for slug, chain := range c.Chains {
 		chain.settle()
 		c.Chains[slug] = chain

@@ -141,7 +141,7 @@ func put(node *yaml.Node, path []string, text string) {
 	switch {
 	case list && node.Kind == yaml.SequenceNode:
 		for len(node.Content) <= index {
-			node.Content = append(node.Content, &yaml.Node{Kind: yaml.MappingNode})
+			node.Content = append(node.Content, new(yaml.Node))
 		}
 		put(node.Content[index], path[1:], text)
 	case !list && node.Kind == yaml.MappingNode:

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/base64"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -26,13 +27,15 @@ func seed() string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byt
 func secrets() []string {
 	return []string{
 		"DATABASE_PASSWORD=secret", "MASTER_KEY=" + masterKey, "JWT_SEED=" + seed(), "KEY_PEPPER=" + masterKey, "BITCOIN_PASSWORD=" + password,
+		`KEYSET={"primaryKeyId":1}`,
 	}
 }
 
 // least is what the sample says that has no default.
 const least = `
 database: {url: "postgres://tallyd:secret@127.0.0.1:5432/tallyd"}
-api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${JWT_SEED}"}
+api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${JWT_SEED}", accepted_key_peppers: [], accepted_jwt_seeds: [], trusted_proxies: []}
+secrets: {keyset: '{"primaryKeyId":1}'}
 chains:
   btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}
@@ -42,7 +45,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tallyd.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(Sample()), 0o600))
-	shown, err := Load(path, secrets(), "database.url", "api.master_key", "api.key_pepper", "api.jwt_seed", "chains")
+	shown, err := Load(path, secrets(), "database.url", "api.master_key", "api.key_pepper", "api.jwt_seed", "secrets.keyset|secrets.keyset_file", "chains")
 	require.NoError(t, err)
 	want, err := parse([]byte(least), secrets(), nil)
 	require.NoError(t, err)
@@ -50,6 +53,8 @@ func TestSampleIsTheDefaults(t *testing.T) {
 
 	require.Equal(t, "127.0.0.1:8080", want.Listen)
 	require.EqualValues(t, 64<<10, want.API.BodyLimit)
+	require.True(t, want.API.Secure.On())
+	require.Equal(t, Limits{CustodyPerMinute: 120, PerMinute: 6000, AnonymousPerMinute: 60}, want.API.Limits)
 	btc, eth := want.Chains["btc"], want.Chains["eth"]
 	require.Equal(t, 2*time.Second, btc.PollInterval)
 	require.Equal(t, uint64(64), eth.Finality.Depth)
@@ -155,6 +160,27 @@ chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", 
 				"chains.btc.upstreams.0.password: is required", "chains.btc.upstreams.1.user: is required",
 			},
 		},
+		{
+			name: "OldSecrets", document: "api: {accepted_key_peppers: [hunter2, ''], accepted_jwt_seeds: [hunter2]}\nsecrets: {keyset: hunter2, keyset_file: /k}",
+			want: []string{
+				"api.accepted_jwt_seeds.0: must be 32 bytes", "api.accepted_key_peppers.0: must have at least 16",
+				"api.accepted_key_peppers.1: is empty", "secrets.keyset_file: is for those who do not set",
+			},
+		},
+		{
+			name: "Access", document: "listen: 0.0.0.0:80\napi: {secure: false, trusted_proxies: [10.0.0.0, 10.0.0.0/8x, ~], limits: {custody_per_minute: -1, per_minute: -1, anonymous_per_minute: x}}",
+			want: []string{
+				"api.limits.anonymous_per_minute: must be a whole number", "api.limits.custody_per_minute: must not be", "api.limits.per_minute: must not be",
+				"api.secure: can be false only where listen is", "api.trusted_proxies.1: must be a network", "api.trusted_proxies.2: is empty",
+			},
+		},
+		{name: "Secure", document: "api: {secure: perhaps}", want: []string{"api.secure: must be true or false"}},
+		{name: "SecureAllAddresses", document: "listen: ':8080'\napi: {secure: false}", want: []string{"api.secure: can be"}},
+		{name: "SecureHost", document: "listen: 'tallyd.example:8080'\napi: {secure: false}", want: []string{"api.secure: can be"}},
+		{name: "ListWithAHole", environ: []string{"TALLYD_API_ACCEPTED_KEY_PEPPERS_1=0123456789abcdef"}, want: []string{"api.accepted_key_peppers.0: is empty"}},
+		{name: "UpstreamWithAHole", environ: []string{
+			"TALLYD_CHAINS_BTC_FAMILY=bitcoin", "TALLYD_CHAINS_BTC_NETWORK=mainnet", "TALLYD_CHAINS_BTC_UPSTREAMS_1_URL=http://h",
+		}, want: []string{"chains.btc.upstreams.0.url: is required"}},
 		{name: "ShortMasterKey", document: "api: {master_key: hunter2}", want: []string{"api.master_key: must have"}},
 		{name: "Dollar", document: "api: {master_key: 'hunter2$hunter2hunter2'}", want: []string{"api.master_key: a dollar sign"}},
 		{name: "ChainTwice", document: "chains: {btc: {" + node + "}, btc: {" + node + "}}", want: []string{"chains.btc: stands twice"}},
@@ -217,6 +243,13 @@ func TestRequired(t *testing.T) {
 		"database.url: is required: set it in the file or as TALLYD_DATABASE_URL")
 	_, err = Load("", []string{"TALLYD_DATABASE_URL=postgres:///tallyd?host=/run"}, "database.url")
 	require.NoError(t, err)
+
+	_, err = Load("", nil, "secrets.keyset|secrets.keyset_file")
+	require.EqualError(t, err, "secrets.keyset: is required: set it in the file or as TALLYD_SECRETS_KEYSET, or set secrets.keyset_file")
+	for _, one := range []string{"TALLYD_SECRETS_KEYSET={}", "TALLYD_SECRETS_KEYSET_FILE=/k"} {
+		_, err = Load("", []string{one}, "secrets.keyset|secrets.keyset_file")
+		require.NoError(t, err)
+	}
 }
 
 func TestFileCannotBeRead(t *testing.T) {
@@ -240,6 +273,13 @@ chains:
 		"TALLYD_LISTEN=127.0.0.1:2",
 		"TALLYD_API_BODY_LIMIT=1000",
 		"TALLYD_API_MASTER_KEY=${literal}$master-key",
+		"TALLYD_API_SECURE=0",
+		"TALLYD_API_LIMITS_PER_MINUTE=7",
+		"TALLYD_API_ACCEPTED_KEY_PEPPERS_1=second pepper....",
+		"TALLYD_API_ACCEPTED_KEY_PEPPERS_0=first pepper.....",
+		"TALLYD_API_TRUSTED_PROXIES_0=10.1.2.3/8",
+		"TALLYD_API_TRUSTED_PROXIES_1=::ffff:192.0.2.1",
+		"TALLYD_SECRETS_KEYSET={}",
 		"TALLYD_CHAINS_BASE_SEPOLIA_TIMEOUT=9s",
 		"TALLYD_CHAINS_BASE_FINALITY_TAG=safe",
 		"TALLYD_CHAINS_BASE_TOKENS_0_SYMBOL=USDC",
@@ -258,6 +298,12 @@ chains:
 	require.Equal(t, "127.0.0.1:2", cfg.Listen)
 	require.EqualValues(t, 1000, cfg.API.BodyLimit)
 	require.Equal(t, "${literal}$master-key", cfg.API.MasterKey.Reveal())
+	require.False(t, cfg.API.Secure.On())
+	require.Equal(t, 7, cfg.API.Limits.PerMinute)
+	require.Equal(t, "first pepper.....", cfg.API.AcceptedKeyPeppers[0].Reveal())
+	require.Equal(t, "second pepper....", cfg.API.AcceptedKeyPeppers[1].Reveal())
+	require.Equal(t, []Network{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("192.0.2.1/32")}}, cfg.API.TrustedProxies)
+	require.Equal(t, "{}", cfg.Secrets.Keyset.Reveal())
 	require.Equal(t, 9*time.Second, cfg.Chains["base-sepolia"].Timeout)
 	require.Equal(t, "safe", cfg.Chains["base"].Finality.Tag)
 	require.Equal(t, "USDC", cfg.Chains["base"].Tokens[0].Symbol)
@@ -304,11 +350,43 @@ func TestSubstitution(t *testing.T) {
 	require.Equal(t, "postgres://u:a=bx@host/$", cfg.Database.URL.Reveal())
 }
 
-func TestSigningKey(t *testing.T) {
+func TestSeedsAndPeppers(t *testing.T) {
 	t.Parallel()
-	key, err := API{JWTSeed: NewSecret(seed())}.SigningKey()
+	old := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{8}, 32))
+	api := API{
+		JWTSeed: NewSecret(seed()), AcceptedJWTSeeds: []Secret{NewSecret(old)},
+		KeyPepper: NewSecret("a"), AcceptedKeyPeppers: []Secret{NewSecret("b"), NewSecret("c")},
+	}
+	seeds, err := api.Seeds()
 	require.NoError(t, err)
-	require.Equal(t, bytes.Repeat([]byte{7}, 32), key.Seed())
+	require.Equal(t, [][]byte{bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)}, seeds)
+	require.Equal(t, [][]byte{[]byte("a"), []byte("b"), []byte("c")}, api.Peppers())
+	_, err = API{}.Seeds()
+	require.Error(t, err)
+}
+
+func TestKeysetInAFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keyset.json")
+	require.NoError(t, os.WriteFile(path, []byte("{}\n"), 0o600))
+	for want, secrets := range map[string]Secrets{"": {}, "[]": {Keyset: NewSecret("[]")}, "{}": {KeysetFile: path}} {
+		got, err := secrets.Read()
+		require.NoError(t, err)
+		require.Equal(t, want, got.Reveal())
+	}
+	_, err := Secrets{KeysetFile: path + "x"}.Read()
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "secrets.keyset_file")
+}
+
+// Where nobody else can come from, the API may be open.
+func TestInsecureOnLoopback(t *testing.T) {
+	t.Parallel()
+	for _, listen := range []string{"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+		cfg, err := parse([]byte("listen: '"+listen+"'\napi: {secure: false}"), nil, nil)
+		require.NoError(t, err, listen)
+		require.False(t, cfg.API.Secure.On())
+	}
 }
 
 func TestRedacted(t *testing.T) {
@@ -317,10 +395,11 @@ func TestRedacted(t *testing.T) {
 	require.NoError(t, err)
 	text, err := cfg.Redacted()
 	require.NoError(t, err)
-	for _, secret := range []string{"secret", masterKey, seed(), password} {
+	for _, secret := range []string{":secret@", masterKey, seed(), password, "primaryKeyId"} {
 		require.NotContains(t, text, secret)
 	}
 	require.Contains(t, text, "master_key: '***'")
+	require.Contains(t, text, "secure: \"true\"")
 	require.Contains(t, text, "url: postgres://127.0.0.1:5432/***")
 	require.Contains(t, text, "url: http://127.0.0.1:8332\n")
 	require.Contains(t, text, "start_height: tip")

@@ -18,9 +18,9 @@ type reader struct {
 }
 
 // value fills target from node; key is where node stands. A null leaves the
-// default as it is.
+// default as it is, and so does what no variable has named between two that were.
 func (r *reader) value(key string, node *yaml.Node, target reflect.Value) {
-	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
+	if node.Kind == 0 || node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
 		return
 	}
 	if node.Kind == yaml.AliasNode {

@@ -86,7 +86,7 @@ func TestLocalIsBounded(t *testing.T) {
 	for i := range maxCounted + 20_000 {
 		require.True(t, l.Take(t.Context(), strconv.Itoa(i), 100).Allowed, "nobody is shut out")
 	}
-	require.Equal(t, maxCounted, len(l.full))
+	require.Len(t, l.full, maxCounted)
 	require.False(t, l.Take(t.Context(), "busy", 100).Allowed, "it is remembered")
 
 	at = at.Add(time.Minute)

@@ -112,7 +112,7 @@ func TestForgedTokens(t *testing.T) {
 			"type": tokenType, "user_uuid": uuid.NewString(), "tenant": "mine", "environment": "live",
 		}
 	}
-	sign := func(method jwt.SigningMethod, kid any, key any, c jwt.MapClaims) string {
+	sign := func(method jwt.SigningMethod, kid, key any, c jwt.MapClaims) string {
 		token := jwt.NewWithClaims(method, c)
 		token.Header["kid"] = kid
 		text, err := token.SignedString(key)

@@ -105,11 +105,11 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 }
 
 func (d *daemon) gate() (*access.Gate, error) {
-	key, err := d.cfg.API.SigningKey()
+	seeds, err := d.cfg.API.Seeds()
 	if err != nil {
 		return nil, fmt.Errorf("api.jwt_seed: %w", err)
 	}
-	tokens, err := access.NewTokens(key.Seed(), nil)
+	tokens, err := access.NewTokens(seeds[0], nil, seeds[1:]...)
 	if err != nil {
 		return nil, fmt.Errorf("api.jwt_seed: %w", err)
 	}
