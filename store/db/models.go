@@ -6,6 +6,7 @@ package db
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,8 @@ type Account struct {
 	SyncedAt     *time.Time
 	DeletedAt    *time.Time
 	Venue        string
+	CreatedBy    string
+	MetaData     []byte
 }
 
 type AccountScript struct {
@@ -37,6 +40,20 @@ type AccountScript struct {
 	Environment string
 	Branch      int64
 	Index       int64
+}
+
+type Answer struct {
+	Tenant      string
+	Environment string
+	Caller      string
+	Method      string
+	Path        string
+	Key         string
+	Fingerprint []byte
+	Status      int32
+	ContentType string
+	Body        []byte
+	CreatedAt   time.Time
 }
 
 type Asset struct {
@@ -49,6 +66,47 @@ type Asset struct {
 	Listed   bool
 	Native   bool
 	AskedAt  *time.Time
+}
+
+type Attempt struct {
+	EndpointID uuid.UUID
+	Seq        int64
+	Attempt    int32
+	At         time.Time
+	TookMs     int64
+	Url        string
+	Status     int32
+	Error      string
+	Headers    json.RawMessage
+	Body       []byte
+}
+
+type AttemptsRest struct {
+	EndpointID uuid.UUID
+	Seq        int64
+	Attempt    int32
+	At         time.Time
+	TookMs     int64
+	Url        string
+	Status     int32
+	Error      string
+	Headers    json.RawMessage
+	Body       []byte
+}
+
+type Audit struct {
+	ID          int64
+	At          time.Time
+	Tenant      string
+	Environment string
+	Caller      string
+	RequestID   uuid.UUID
+	Method      string
+	Route       string
+	Path        string
+	Address     *netip.Addr
+	Status      int32
+	Code        string
 }
 
 type Block struct {
@@ -85,6 +143,71 @@ type Cursor struct {
 	UpdatedAt     time.Time
 }
 
+type Delivery struct {
+	EndpointID uuid.UUID
+	Seq        int64
+	ResourceID string
+	Attempt    int32
+	Rung       int32
+	DueAt      time.Time
+	Lease      *uuid.UUID
+	LeaseUntil *time.Time
+	CreatedAt  time.Time
+}
+
+type DeliveryHistory struct {
+	EndpointID uuid.UUID
+	Seq        int64
+	ResourceID string
+	Attempt    int32
+	State      string
+	CreatedAt  time.Time
+	DoneAt     time.Time
+}
+
+type DeliveryHistoryRest struct {
+	EndpointID uuid.UUID
+	Seq        int64
+	ResourceID string
+	Attempt    int32
+	State      string
+	CreatedAt  time.Time
+	DoneAt     time.Time
+}
+
+type Dispatcher struct {
+	ID         uuid.UUID
+	AliveUntil time.Time
+}
+
+type Endpoint struct {
+	ID             uuid.UUID
+	Tenant         string
+	Environment    string
+	Outbound       bool
+	Url            string
+	Description    string
+	Events         []string
+	Ordered        bool
+	Concurrency    int32
+	Since          int64
+	Version        int64
+	CreatedAt      time.Time
+	DisabledAt     *time.Time
+	DisabledReason string
+	FailingSince   *time.Time
+	FailingError   string
+	DeletedAt      *time.Time
+}
+
+type EndpointSecret struct {
+	ID         int64
+	EndpointID uuid.UUID
+	Sealed     []byte
+	CreatedAt  time.Time
+	ExpiresAt  *time.Time
+}
+
 type Event struct {
 	ID              int64
 	Uid             uuid.UUID
@@ -98,6 +221,11 @@ type Event struct {
 	ResourceVersion int64
 	Data            json.RawMessage
 	OccurredAt      time.Time
+}
+
+type Fanout struct {
+	One      bool
+	Position int64
 }
 
 type Holding struct {
@@ -119,17 +247,29 @@ type Input struct {
 }
 
 type Key struct {
-	ID          string
-	Tenant      string
-	Environment string
-	Owner       string
-	Name        string
-	Hash        []byte
-	Scopes      []string
-	CreatedAt   time.Time
-	ExpiresAt   *time.Time
-	LastUsedAt  *time.Time
-	RevokedAt   *time.Time
+	ID            string
+	Tenant        string
+	Environment   string
+	Owner         string
+	Name          string
+	Hash          []byte
+	Scopes        []string
+	CreatedAt     time.Time
+	ExpiresAt     *time.Time
+	LastUsedAt    *time.Time
+	RevokedAt     *time.Time
+	Kind          string
+	Secret        []byte
+	OldHash       []byte
+	OldSecret     []byte
+	OldUntil      *time.Time
+	UnsignedQuery bool
+	Addresses     []netip.Prefix
+	PerMinute     int32
+	CreatedBy     string
+	MetaData      []byte
+	Version       int64
+	ChangedAt     time.Time
 }
 
 type Script struct {
@@ -159,6 +299,11 @@ type Sequencer struct {
 	Last       int64
 	Owner      *uuid.UUID
 	LeaseUntil time.Time
+}
+
+type Signature struct {
+	Signature []byte
+	Until     time.Time
 }
 
 type Snapshot struct {
@@ -200,6 +345,8 @@ type Tenant struct {
 	ID        string
 	Name      string
 	CreatedAt time.Time
+	CreatedBy string
+	MetaData  []byte
 }
 
 type Transfer struct {
@@ -235,4 +382,6 @@ type User struct {
 	Name        string
 	CreatedAt   time.Time
 	DeletedAt   *time.Time
+	CreatedBy   string
+	MetaData    []byte
 }
