@@ -9,7 +9,7 @@
 
 cd "$clone"
 have go || die "there is no go on PATH"
-settings=$("$here/env.sh" postgres btcd anvil bitcoind redis-server pgbouncer)
+settings=$("$here/env.sh" postgres btcd anvil bitcoind redis-server pgbouncer webhook-verifiers)
 eval "$settings"
 # geth takes minutes to build: its tests run where `make geth` has been called.
 if geth=$("$here/tool.sh" --cached geth); then export TALLYD_GETH=$geth; fi

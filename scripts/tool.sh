@@ -8,12 +8,13 @@
 #   redis-server   a real Redis, for tests
 #   pgbouncer      a pooler in transaction mode, for tests
 #   geth           a real Ethereum node, for tests; built from source in minutes
+#   webhook-verifiers  the folder of libraries that verify webhooks, for tests
 #   golangci-lint  the linter
 #   sqlc           the generator of store/db
 #
 # A variable TALLYD_PG_BIN, TALLYD_BTCD, TALLYD_ANVIL, TALLYD_BITCOIND,
-# TALLYD_REDIS_SERVER, TALLYD_PGBOUNCER or TALLYD_GETH that names a program is
-# believed.
+# TALLYD_REDIS_SERVER, TALLYD_PGBOUNCER, TALLYD_GETH or TALLYD_WEBHOOK_VERIFIERS
+# that names a program or folder is believed.
 #
 # tool.sh --cached NAME prints the place only if nothing has to be installed.
 
@@ -24,6 +25,8 @@ postgres_version=18.4.0-beta.17
 geth_version=v1.17.8 # later ones need a module that no proxy serves
 golangci_lint_version=v2.15.0
 sqlc_version=v1.30.0
+standardwebhooks_version=1.1.1
+svix_version=2.5.0
 
 cached_only=
 if [ "${1:-}" = --cached ]; then
@@ -193,6 +196,30 @@ tool_pgbouncer() {
 
 tool_geth() {
   go_install geth github.com/ethereum/go-ethereum/cmd/geth "$geth_version"
+}
+
+# The libraries that receivers of webhooks use, with what they depend on, laid out
+# as node looks for them.
+tool_webhook_verifiers() {
+  local dir=$cache/webhook-verifiers-$standardwebhooks_version-$svix_version part version sum
+  if [ ! -d "$dir/node_modules" ]; then
+    have npm || die "there is no npm, and the verifiers of webhooks are fetched with it: install npm"
+    missing "the verifiers of webhooks" "from npm"
+    new_dir
+    mkdir "$new/node_modules"
+    while read -r part version sum; do
+      npm_package "$part" "$version" "$sum"
+      mkdir -p "$new/node_modules/$part"
+      find "$new" -mindepth 1 -maxdepth 1 ! -name node_modules -exec mv -t "$new/node_modules/$part" {} +
+    done <<PARTS
+standardwebhooks $standardwebhooks_version d0bc8fec280c9e30ea3cbc876f44fe71d56f443aeca2bd2bdf745718308d4aed
+svix $svix_version 3c9f7bec480b5b10c68060e27a1f95e613aa5539b25aee51adbb9348182d047d
+@stablelib/base64 1.0.1 0130711d2e0d3f87436c7825db1f35bd6134fba2eda64b0df43d781f9b6a596a
+fast-sha256 1.3.0 4f897ea2594dc9cfb1250e7d4d0f65b4f105952a802fff2d06990bf1dc2c84f6
+PARTS
+    publish "$dir"
+  fi
+  echo "$dir"
 }
 
 tool_golangci_lint() {
