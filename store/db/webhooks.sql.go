@@ -650,6 +650,7 @@ FROM (
     FROM deliveries AS h
     WHERE h.endpoint_id = $1
     AND h.seq < $2::bigint
+    AND h.seq > $3::bigint
     UNION ALL
     SELECT
         k.seq,
@@ -661,12 +662,12 @@ FROM (
     FROM delivery_history AS k
     WHERE k.endpoint_id = $1
     AND k.seq < $2::bigint
+    AND k.seq > $3::bigint
 ) AS d
 JOIN events AS e ON e.seq = d.seq
-WHERE ($3::text = '' OR d.state = $3::text)
-AND ($4::text = '' OR e.type = $4::text)
-AND ($5::text = '' OR e.resource_id = $5::text)
-AND ($6::uuid = '00000000-0000-0000-0000-000000000000' OR e.uid = $6::uuid)
+WHERE ($4::text = '' OR d.state = $4::text)
+AND ($5::text = '' OR e.type = $5::text)
+AND ($6::text = '' OR e.resource_id = $6::text)
 ORDER BY d.seq DESC
 LIMIT $7
 `
@@ -674,10 +675,10 @@ LIMIT $7
 type DeliveriesParams struct {
 	EndpointID uuid.UUID
 	Before     int64
+	Above      int64
 	State      string
 	Type       string
 	ResourceID string
-	Event      uuid.UUID
 	Rows       int32
 }
 
@@ -695,15 +696,16 @@ type DeliveriesRow struct {
 	OccurredAt      time.Time
 }
 
-// Deliveries returns a page of an endpoint's deliveries, newest event first.
+// Deliveries returns a page of an endpoint's deliveries, newest event first, whose
+// numbers lie between two.
 func (q *Queries) Deliveries(ctx context.Context, arg DeliveriesParams) ([]DeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, deliveries,
 		arg.EndpointID,
 		arg.Before,
+		arg.Above,
 		arg.State,
 		arg.Type,
 		arg.ResourceID,
-		arg.Event,
 		arg.Rows,
 	)
 	if err != nil {

@@ -448,7 +448,8 @@ DELETE FROM attempts_rest
 WHERE at < @before;
 
 -- name: Deliveries :many
--- Deliveries returns a page of an endpoint's deliveries, newest event first.
+-- Deliveries returns a page of an endpoint's deliveries, newest event first, whose
+-- numbers lie between two.
 SELECT
     d.seq,
     d.state,
@@ -472,6 +473,7 @@ FROM (
     FROM deliveries AS h
     WHERE h.endpoint_id = @endpoint_id
     AND h.seq < @before::bigint
+    AND h.seq > @above::bigint
     UNION ALL
     SELECT
         k.seq,
@@ -483,12 +485,12 @@ FROM (
     FROM delivery_history AS k
     WHERE k.endpoint_id = @endpoint_id
     AND k.seq < @before::bigint
+    AND k.seq > @above::bigint
 ) AS d
 JOIN events AS e ON e.seq = d.seq
 WHERE (@state::text = '' OR d.state = @state::text)
 AND (@type::text = '' OR e.type = @type::text)
 AND (@resource_id::text = '' OR e.resource_id = @resource_id::text)
-AND (sqlc.arg(event)::uuid = '00000000-0000-0000-0000-000000000000' OR e.uid = sqlc.arg(event)::uuid)
 ORDER BY d.seq DESC
 LIMIT @rows;
 
