@@ -43,6 +43,8 @@ func (c Config) check(p problems) {
 		p.add("api.secure", "can be false only where listen is a loopback address, such as 127.0.0.1:8080")
 	}
 
+	c.Webhooks.check(p)
+
 	owners := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Chains)) {
 		key, chain := "chains."+name, c.Chains[name]

@@ -33,6 +33,7 @@ type Config struct {
 	Redis    Redis            `yaml:"redis"`
 	API      API              `yaml:"api"`
 	Secrets  Secrets          `yaml:"secrets"`
+	Webhooks Webhooks         `yaml:"webhooks"`
 	Chains   map[string]Chain `yaml:"chains"`
 }
 
@@ -176,6 +177,7 @@ func (c *Config) settle() {
 	c.API.Limits.CustodyPerMinute = cmp.Or(c.API.Limits.CustodyPerMinute, 120)
 	c.API.Limits.PerMinute = cmp.Or(c.API.Limits.PerMinute, 6000)
 	c.API.Limits.AnonymousPerMinute = cmp.Or(c.API.Limits.AnonymousPerMinute, 60)
+	c.Webhooks.settle()
 	for slug, chain := range c.Chains {
 		chain.settle()
 		c.Chains[slug] = chain

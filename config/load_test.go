@@ -36,6 +36,7 @@ const least = `
 database: {url: "postgres://tallyd:secret@127.0.0.1:5432/tallyd"}
 api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${JWT_SEED}", accepted_key_peppers: [], accepted_jwt_seeds: [], trusted_proxies: []}
 secrets: {keyset: '{"primaryKeyId":1}'}
+webhooks: {allow: []}
 chains:
   btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}
@@ -55,6 +56,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	require.EqualValues(t, 64<<10, want.API.BodyLimit)
 	require.True(t, want.API.Secure.On())
 	require.Equal(t, Limits{CustodyPerMinute: 120, PerMinute: 6000, AnonymousPerMinute: 60}, want.API.Limits)
+	require.Equal(t, Webhooks{Ports: []int{80, 443}, Timeout: 15 * time.Second, Concurrency: 2048, KeepDays: 30}, want.Webhooks)
 	btc, eth := want.Chains["btc"], want.Chains["eth"]
 	require.Equal(t, 2*time.Second, btc.PollInterval)
 	require.Equal(t, uint64(64), eth.Finality.Depth)
