@@ -42,6 +42,9 @@ type Config struct {
 	Chains  Chains
 	Store   Pinger
 
+	// Streams are the paths whose answers take as long as their reader likes.
+	Streams []string
+
 	BodyLimit int64  // bytes of the largest request body; 64 KiB if 0
 	PublicURL string // the address clients know the API by, for the document; "" for the one they came to
 
@@ -137,8 +140,12 @@ func (r *Router) mountPages() {
 // with a problem for whatever goes wrong.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(req.Context(), answerTime)
-	defer cancel()
+	ctx := req.Context()
+	if !slices.Contains(r.cfg.Streams, req.URL.Path) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answerTime)
+		defer cancel()
+	}
 	trail := &problem.Trail{}
 	id := uuid.NewString()
 	out := &response{ResponseWriter: w}

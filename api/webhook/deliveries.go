@@ -57,7 +57,7 @@ type (
 		Request  struct {
 			Headers map[string]string `json:"headers" doc:"Signatures are redacted"`
 		} `json:"request"`
-		Response *responseView `json:"response" nullable:"true" doc:"null if there was none"`
+		Response *responseView `json:"response,omitempty" doc:"Absent if there was none"`
 	}
 	responseView struct {
 		Status  int             `json:"status"`

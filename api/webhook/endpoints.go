@@ -70,9 +70,9 @@ type (
 	}
 	rotateInput struct {
 		EndpointPath
-		Body struct {
+		Body *struct {
 			Overlap *int64 `json:"overlap_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long old secrets sign beside the new one; 86400 unless given"`
-		} `required:"false"`
+		}
 	}
 	endpointOutput       struct{ Body endpointView }
 	createEndpointOutput struct {
@@ -220,7 +220,7 @@ func (s *surface) deleteEndpoint(ctx context.Context, in *EndpointPath) (*noCont
 
 func (s *surface) rotateSecret(ctx context.Context, in *rotateInput) (*secretOutput, error) {
 	overlap := defaultOverlap
-	if in.Body.Overlap != nil {
+	if in.Body != nil && in.Body.Overlap != nil {
 		overlap = time.Duration(*in.Body.Overlap) * time.Second
 	}
 	key := NewKey()

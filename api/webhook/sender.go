@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// bodyLimit is how much of an answer's body is kept, and read.
-	bodyLimit = 16 << 10
+	// BodyLimit is how many bytes of an answer's body are read, and kept.
+	BodyLimit = 16 << 10
 
 	// bodyTime is how long an answer's body may take. The status has decided
 	// by then: a body that drips changes nothing.
@@ -87,7 +87,7 @@ func (s sender) exchange(ctx context.Context, cancel func(), c Claimed, keys [][
 	a.retry = retryAfter(response.Header, time.Now())
 	a.headers = redact(response.Header)
 	defer time.AfterFunc(bodyTime, cancel).Stop()
-	a.body, _ = io.ReadAll(io.LimitReader(response.Body, bodyLimit))
+	a.body, _ = io.ReadAll(io.LimitReader(response.Body, BodyLimit))
 	return nil
 }
 

@@ -1,0 +1,339 @@
+package webhook_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"tallyd/api"
+	"tallyd/api/access"
+	"tallyd/api/webhook"
+	"tallyd/chains/guard"
+	"tallyd/indexer"
+)
+
+const master = "the-master-key-of-this-test"
+
+// keyed guards operations by the scopes of keys.
+type keyed struct{ *access.Gate }
+
+func (k keyed) Guard(op huma.Operation, rule access.Rule) huma.Operation {
+	resource, action, _ := strings.Cut(rule.Scope, ":")
+	op.Middlewares = append(op.Middlewares, k.Key(http.StatusUnauthorized, resource, action))
+	return op
+}
+
+// noChains is a daemon that follows nothing.
+type noChains struct{}
+
+func (noChains) ChainStatuses(context.Context) ([]indexer.ChainStatus, error) { return nil, nil }
+
+// desk is the API over a bench.
+type desk struct {
+	*bench
+	url    string
+	stream *webhook.Stream
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{bench: newBench(t)}
+	tokens, err := access.NewTokens(bytes.Repeat([]byte{7}, 32), nil)
+	require.NoError(t, err)
+	gate, err := access.NewGate(access.Config{Keys: d.Store, Pepper: access.Pepper("0123456789abcdef"), Tokens: tokens, Master: master, Environment: realm.Environment})
+	require.NoError(t, err)
+	router, err := api.New(api.Config{
+		Log: zerolog.Nop(), Gate: gate, Events: d.Store, Chains: noChains{}, Store: d.Store, Metrics: prometheus.NewRegistry(),
+		Streams: []string{webhook.StreamPath},
+	})
+	require.NoError(t, err)
+	rules := guard.New(guard.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	webhook.Mount(router.Operations(), webhook.SurfaceConfig{
+		Gate: keyed{gate}, Endpoints: d.Store, Deliveries: d.Store, Types: webhook.Types(), Agent: "tallyd/test", AllowHTTP: true, Check: rules.Check,
+	})
+	d.stream = webhook.NewStream(d.Store)
+	d.stream.Mount(router.Operations(), keyed{gate})
+	server := httptest.NewUnstartedServer(router)
+	server.Config = api.NewServer(router, zerolog.Nop())
+	server.Start()
+	t.Cleanup(func() {
+		d.stream.End()
+		server.Close()
+	})
+	d.url = server.URL
+	return d
+}
+
+// call makes one request and returns status and body.
+func (d *desk) call(method, path, body string, headers ...string) (int, map[string]any) {
+	d.Helper()
+	request, err := http.NewRequestWithContext(d.Context(), method, d.url+path, strings.NewReader(body))
+	require.NoError(d, err)
+	request.Header.Set("X-API-Key", master)
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(d, err)
+	defer response.Body.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(d, err)
+	answer := map[string]any{}
+	if len(text) > 0 {
+		require.NoError(d, json.Unmarshal(text, &answer), "%s", text)
+	}
+	return response.StatusCode, answer
+}
+
+// The one webhook of a tenant, as custody backends know it.
+func TestOutbound(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	status, answer := d.call(http.MethodGet, "/webhooks/outbound", "")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, map[string]any{"url": nil, "signingSecret": nil, "subscribedEventTypes": []any{}, "isConfigured": false}, answer)
+
+	status, answer = d.call(http.MethodPut, "/webhooks/outbound", `{"url":"https://example.com/a"}`)
+	require.Equal(t, http.StatusOK, status, answer)
+	first := answer["signingSecret"].(string)
+	require.True(t, strings.HasPrefix(first, "whsec_"))
+	require.Equal(t, true, answer["isConfigured"])
+	require.Contains(t, answer["subscribedEventTypes"], "transfer.confirmed")
+
+	_, answer = d.call(http.MethodPut, "/v1/webhooks/outbound", `{"url":"https://example.com/a"}`)
+	require.Nil(t, answer["signingSecret"], "the same URL keeps its secret")
+	_, answer = d.call(http.MethodPut, "/webhooks/outbound", `{"url":"https://example.com/b"}`)
+	require.NotNil(t, answer["signingSecret"])
+	require.NotEqual(t, first, answer["signingSecret"])
+	_, answer = d.call(http.MethodGet, "/v1/webhooks/outbound", "")
+	require.Nil(t, answer["signingSecret"])
+	require.Equal(t, "https://example.com/b", answer["url"])
+
+	_, list := d.call(http.MethodGet, "/v1/webhooks/endpoints", "")
+	require.Len(t, list["endpoints"], 1)
+	require.NotContains(t, list["endpoints"].([]any)[0], "secret")
+	status, _ = d.call(http.MethodGet, "/webhooks/outbound", "", "X-Environment", "live")
+	require.Equal(t, http.StatusOK, status)
+}
+
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for url, allowed := range map[string]bool{
+		"https://example.com/hooks?x=1": true,
+		"https://1.1.1.1/":              true,
+		"http://127.0.0.1:9999/":        true, // the desk allows loopback and http
+		"":                              false,
+		"example.com":                   false,
+		"/hooks":                        false,
+		"ftp://example.com/":            false,
+		"https://user:pw@example.com/":  false,
+		"https://example.com/#part":     false,
+		"https://":                      false,
+		"https://10.0.0.1/":             false,
+		"https://169.254.169.254/":      false,
+		"https://[::1]/":                false,
+		"https://[::ffff:10.0.0.1]/":    false,
+		"https://1.1.1.1:22/":           false,
+		"https://example.com/" + strings.Repeat("x", 2048): false,
+	} {
+		body, err := json.Marshal(map[string]string{"url": url})
+		require.NoError(t, err)
+		status, answer := d.call(http.MethodPost, "/v1/webhooks/endpoints", string(body))
+		if allowed {
+			require.Equal(t, http.StatusCreated, status, url)
+			continue
+		}
+		require.Equal(t, http.StatusBadRequest, status, url)
+		require.Contains(t, answer["errors"], "url")
+	}
+}
+
+// An endpoint through its life, with everything its owner can do to it.
+func TestEndpointLife(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	in := newInbox(t, nil)
+	status, made := d.call(http.MethodPost, "/v1/webhooks/endpoints", `{"url":"`+in.url+`","description":"mine","events":["account.*"],"ordered_by_resource":true}`)
+	require.Equal(t, http.StatusCreated, status, made)
+	secret, path := made["secret"].(string), "/v1/webhooks/endpoints/"+made["id"].(string)
+	require.EqualValues(t, 16, made["concurrency"])
+	require.Equal(t, "active", made["state"])
+
+	for _, bad := range []string{`{"events":["nothing.*"]}`, `{"events":["*"]}`, `{"events":["transfer.*.x"]}`, `{"concurrency":0}`, `{"concurrency":257}`, `{"url":"ftp://x"}`} {
+		status, answer := d.call(http.MethodPatch, path, bad)
+		require.Equal(t, http.StatusBadRequest, status, answer)
+	}
+	status, changed := d.call(http.MethodPatch, path, `{"events":["transfer.*"],"concurrency":4}`)
+	require.Equal(t, http.StatusOK, status, changed)
+	require.Equal(t, []any{"transfer.*"}, changed["events"])
+	require.Equal(t, "mine", changed["description"], "what is not named stays")
+
+	_, disabled := d.call(http.MethodPost, path+"/disable", "")
+	require.Equal(t, "disabled", disabled["state"])
+	require.Equal(t, "caller", disabled["disabled_reason"])
+	d.dispatch(nil)
+	d.happen("transfer.confirmed", "a", "b")
+	d.happen("account.synced", "c")
+	eventually(t, "two wait", func() bool {
+		_, list := d.call(http.MethodGet, "/v1/webhooks/endpoints", "")
+		return list["endpoints"].([]any)[0].(map[string]any)["waiting"] == float64(2)
+	})
+	_, enabled := d.call(http.MethodPost, path+"/enable", "")
+	require.Equal(t, "active", enabled["state"])
+	status, test := d.call(http.MethodPost, path+"/test", "")
+	require.Equal(t, http.StatusAccepted, status)
+	d.numbered()
+	eventually(t, "all delivered", func() bool {
+		_, list := d.call(http.MethodGet, path+"/deliveries?state=delivered", "")
+		return len(list["deliveries"].([]any)) == 3
+	})
+	require.Equal(t, 3, in.verify(t, secret))
+
+	_, page := d.call(http.MethodGet, path+"/deliveries?limit=2", "")
+	require.Len(t, page["deliveries"], 2)
+	require.Equal(t, test["event_id"], page["deliveries"].([]any)[0].(map[string]any)["event_id"], "newest first")
+	next, err := json.Marshal(page["next"])
+	require.NoError(t, err)
+	_, page = d.call(http.MethodGet, path+"/deliveries?limit=2&before="+string(next), "")
+	require.Len(t, page["deliveries"], 1)
+	require.Nil(t, page["next"])
+	_, page = d.call(http.MethodGet, path+"/deliveries?resource_id=b&type=transfer.confirmed", "")
+	event := page["deliveries"].([]any)[0].(map[string]any)["event_id"].(string)
+
+	status, one := d.call(http.MethodGet, path+"/deliveries/"+event, "")
+	require.Equal(t, http.StatusOK, status)
+	try := one["log"].([]any)[0].(map[string]any)
+	require.EqualValues(t, http.StatusOK, try["response"].(map[string]any)["status"])
+	require.Equal(t, "redacted", try["request"].(map[string]any)["headers"].(map[string]any)["Webhook-Signature"])
+	require.Equal(t, event, try["request"].(map[string]any)["headers"].(map[string]any)["Webhook-Id"])
+
+	status, _ = d.call(http.MethodPost, path+"/deliveries/"+event+"/resend", "")
+	require.Equal(t, http.StatusAccepted, status)
+	eventually(t, "sent again", func() bool { return len(in.all()) == 4 })
+	status, queued := d.call(http.MethodPost, path+"/recover", `{"since":"2020-01-01T00:00:00Z"}`)
+	require.Equal(t, http.StatusAccepted, status)
+	require.EqualValues(t, 0, queued["queued"])
+
+	status, rotated := d.call(http.MethodPost, path+"/secret/rotate", "")
+	require.Equal(t, http.StatusOK, status, rotated)
+	require.NotEqual(t, secret, rotated["secret"])
+	status, _ = d.call(http.MethodPost, path+"/secret/rotate", `{"overlap_seconds":0}`)
+	require.Equal(t, http.StatusOK, status)
+
+	status, _ = d.call(http.MethodDelete, path, "")
+	require.Equal(t, http.StatusNoContent, status)
+	for _, gone := range []string{"", "/deliveries", "/deliveries/" + event} {
+		status, _ = d.call(http.MethodGet, path+gone, "")
+		require.Equal(t, http.StatusNotFound, status)
+	}
+}
+
+// Another realm's endpoint is not there, whatever is asked of it.
+func TestOtherRealm(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	e, _ := d.endpoint("https://example.com/", nil)
+	d.happen("transfer.confirmed", "a")
+	event := d.eventID()
+	path := "/v1/webhooks/endpoints/" + e.ID.String()
+	for _, call := range [][3]string{
+		{"GET", ""}, {"PATCH", "", `{"description":"x"}`}, {"DELETE", ""}, {"POST", "/secret/rotate"}, {"POST", "/enable"}, {"POST", "/disable"},
+		{"POST", "/test"}, {"GET", "/deliveries"}, {"GET", "/deliveries/" + event}, {"POST", "/deliveries/" + event + "/resend"},
+		{"POST", "/recover", `{"since":"2020-01-01T00:00:00Z"}`},
+	} {
+		status, _ := d.call(call[0], path+call[1], call[2], "X-Environment", "live")
+		require.Equal(t, http.StatusNotFound, status, call)
+	}
+	status, _ := d.call(http.MethodGet, path, "")
+	require.Equal(t, http.StatusOK, status)
+}
+
+func (d *desk) eventID() string {
+	d.Helper()
+	events, err := d.EventsAfter(d.Context(), realm, 0, 1)
+	require.NoError(d, err)
+	return events[0].ID.String()
+}
+
+// The document describes what is sent.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	_, doc := d.call(http.MethodGet, "/openapi.json", "")
+	hooks := doc["webhooks"].(map[string]any)
+	for _, kind := range append(webhook.Types(), webhook.EventType{Name: webhook.TypeTest}) {
+		post := hooks[kind.Name].(map[string]any)["post"].(map[string]any)
+		require.Len(t, post["parameters"], 4)
+		require.NotNil(t, post["requestBody"])
+	}
+	require.Contains(t, doc["components"].(map[string]any)["schemas"], "Message")
+}
+
+// A stream begins where its reader was, tells of what happens, and stays open for
+// longer than any answer may take.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.happen("transfer.confirmed", "a", "b")
+	d.happen("account.synced", "c")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+webhook.StreamPath+"?types=transfer.*", nil)
+	require.NoError(t, err)
+	request.Header.Set("X-API-Key", master)
+	request.Header.Set("Last-Event-ID", "1")
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+
+	lines := bufio.NewScanner(response.Body)
+	next := func() (id string, message webhook.Message) {
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "id":
+				id = value
+			case "data":
+				require.NoError(t, json.Unmarshal([]byte(value), &message))
+			}
+			if lines.Text() == "" && id != "" {
+				return id, message
+			}
+		}
+		require.Fail(t, "the stream has ended")
+		return "", message
+	}
+	id, message := next()
+	require.Equal(t, "2", id)
+	require.Equal(t, "b", message.ResourceID)
+	began := time.Now()
+	d.happen("transfer.orphaned", "d")
+	d.stream.Wake()
+	id, message = next()
+	require.Equal(t, "4", id)
+	require.Equal(t, "transfer.orphaned", message.Type)
+	require.Less(t, time.Since(began), 10*time.Second)
+
+	status, _ := d.call(http.MethodGet, webhook.StreamPath, "", "Last-Event-ID", "x")
+	require.Equal(t, http.StatusBadRequest, status)
+}
