@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"tallyd/store/db"
+	"tallyd/store/secret"
 )
 
 // Options are what a Store is opened with.
@@ -19,6 +20,10 @@ type Options struct {
 	Pooler   string // PoolerSession or PoolerTransaction; "" is PoolerSession
 	MaxConns int32  // connections at once; 0 for 10
 	Log      zerolog.Logger
+
+	// Secrets seals what has to be read again; without it nothing of the kind
+	// can be stored.
+	Secrets *secret.Keyset
 
 	// Failpoint is called at every commit boundary with one of Failpoints.
 	// An error ends the call there: before the commit nothing is written,
@@ -43,6 +48,7 @@ type Store struct {
 	pool      *pgxpool.Pool
 	side      *pgxpool.Pool
 	pooler    string
+	secrets   *secret.Keyset
 	failpoint func(name string) error
 	log       zerolog.Logger
 }
@@ -58,7 +64,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Store{pool: pool, side: side, pooler: opts.Pooler, failpoint: opts.Failpoint, log: opts.Log}, nil
+	return &Store{pool: pool, side: side, pooler: opts.Pooler, secrets: opts.Secrets, failpoint: opts.Failpoint, log: opts.Log}, nil
 }
 
 // connect opens a pool whose connections know our types.

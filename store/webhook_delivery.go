@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tallyd/api/webhook"
+	"tallyd/indexer"
+	"tallyd/store/db"
+)
+
+var _ webhook.Deliveries = (*Store)(nil)
+
+// Deliveries implements webhook.Deliveries.
+func (s *Store) Deliveries(ctx context.Context, realm indexer.Realm, id uuid.UUID, filter webhook.DeliveryFilter) ([]webhook.Delivery, error) {
+	if _, err := s.Endpoint(ctx, realm, id); err != nil {
+		return nil, err
+	}
+	p := db.DeliveriesParams{
+		EndpointID: id, Before: filter.Before, State: string(filter.State), Type: filter.Type, ResourceID: filter.Resource,
+		Rows: int32(filter.Limit),
+	}
+	if p.Before == 0 {
+		p.Before = math.MaxInt64
+	}
+	if filter.Event != uuid.Nil {
+		e, err := s.queries().EventByID(ctx, db.EventByIDParams{Uid: filter.Event, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+		if err != nil {
+			return nil, fmt.Errorf("read event: %w", orNotFound(err))
+		}
+		p.Above, p.Before = *e.Seq-1, *e.Seq+1
+	}
+	rows, err := s.queries().Deliveries(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	deliveries := make([]webhook.Delivery, 0, len(rows))
+	for _, row := range rows {
+		deliveries = append(deliveries, webhook.Delivery{
+			Seq: row.Seq, Event: row.Uid, Type: row.Type, ResourceID: row.ResourceID, ResourceVersion: row.ResourceVersion,
+			OccurredAt: row.OccurredAt.UTC(), State: webhook.State(row.State), Attempts: int(row.Attempt),
+			DueAt: row.DueAt.UTC(), CreatedAt: row.CreatedAt.UTC(), DoneAt: row.DoneAt,
+		})
+	}
+	return deliveries, nil
+}
+
+// Attempts implements webhook.Deliveries.
+func (s *Store) Attempts(ctx context.Context, realm indexer.Realm, id uuid.UUID, seq int64) ([]webhook.Attempt, error) {
+	if _, err := s.Endpoint(ctx, realm, id); err != nil {
+		return nil, err
+	}
+	rows, err := s.queries().Attempts(ctx, db.AttemptsParams{EndpointID: id, Seq: seq})
+	if err != nil {
+		return nil, fmt.Errorf("read attempts: %w", err)
+	}
+	attempts := make([]webhook.Attempt, 0, len(rows))
+	for _, row := range rows {
+		attempts = append(attempts, webhook.Attempt{
+			Number: int(row.Attempt), At: row.At.UTC(), Took: time.Duration(row.TookMs) * time.Millisecond, URL: row.Url,
+			Status: int(row.Status), Error: row.Error, Headers: row.Headers, Body: row.Body,
+		})
+	}
+	return attempts, nil
+}
+
+// Resend implements webhook.Deliveries.
+func (s *Store) Resend(ctx context.Context, realm indexer.Realm, id, event uuid.UUID) error {
+	return s.write(ctx, "resend", func(q *db.Queries) error {
+		if _, err := lockEndpoint(ctx, q, realm, id); err != nil {
+			return err
+		}
+		row, err := q.EventByID(ctx, db.EventByIDParams{Uid: event, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+		if err != nil {
+			return fmt.Errorf("read event: %w", orNotFound(err))
+		}
+		_, err = again(ctx, q, id, *row.Seq, time.Time{})
+		return err
+	})
+}
+
+// Recover implements webhook.Deliveries.
+func (s *Store) Recover(ctx context.Context, realm indexer.Realm, id uuid.UUID, since time.Time) (int64, error) {
+	var queued int64
+	err := s.write(ctx, "recover", func(q *db.Queries) error {
+		if _, err := lockEndpoint(ctx, q, realm, id); err != nil {
+			return err
+		}
+		var err error
+		queued, err = again(ctx, q, id, 0, since)
+		return err
+	})
+	return queued, err
+}
+
+// again queues one event, or with seq 0 those since a time. What was never sent
+// comes before what is taken back from the history: it is told apart by not
+// standing there.
+func again(ctx context.Context, q *db.Queries, id uuid.UUID, seq int64, since time.Time) (int64, error) {
+	hastened, err := q.HastenDeliveries(ctx, db.HastenDeliveriesParams{EndpointID: id, Seq: seq, Since: since})
+	if err != nil {
+		return 0, fmt.Errorf("hasten deliveries: %w", err)
+	}
+	missing, err := q.QueueMissing(ctx, db.QueueMissingParams{EndpointID: id, Seq: seq, Since: since})
+	if err != nil {
+		return 0, fmt.Errorf("queue missing deliveries: %w", err)
+	}
+	revived, err := q.ReviveDeliveries(ctx, db.ReviveDeliveriesParams{EndpointID: id, Seq: seq, Since: since})
+	if err != nil {
+		return 0, fmt.Errorf("take deliveries from the history: %w", err)
+	}
+	return hastened + missing + revived, nil
+}
+
+// SendTest implements webhook.Deliveries.
+func (s *Store) SendTest(ctx context.Context, realm indexer.Realm, id uuid.UUID) (uuid.UUID, error) {
+	var event uuid.UUID
+	err := s.write(ctx, "send_test", func(q *db.Queries) error {
+		if _, err := lockEndpoint(ctx, q, realm, id); err != nil {
+			return err
+		}
+		if _, err := q.BumpEndpoint(ctx, id); err != nil {
+			return fmt.Errorf("count the test: %w", err)
+		}
+		var err error
+		if event, err = q.TestEvent(ctx, id); err != nil {
+			return fmt.Errorf("write test event: %w", err)
+		}
+		return nil
+	})
+	return event, err
+}

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"tallyd/api/webhook"
+	"tallyd/chains"
+	"tallyd/indexer"
+	"tallyd/store/db"
+)
+
+var _ webhook.Outbox = (*Store)(nil)
+
+// FanOut implements webhook.Outbox.
+func (s *Store) FanOut(ctx context.Context, limit int) (int, error) {
+	q := s.queries()
+	at, err := q.FanoutPosition(ctx, int32(limit))
+	if err != nil {
+		return 0, fmt.Errorf("read position: %w", err)
+	}
+	if at.Upto == at.Position {
+		return 0, nil
+	}
+	fanned, err := q.FanOut(ctx, db.FanOutParams{Beyond: at.Position, Upto: at.Upto})
+	if err != nil {
+		return 0, fmt.Errorf("queue deliveries: %w", err)
+	}
+	if fanned.Moved == 0 {
+		return 0, nil // another process did
+	}
+	// Numbers have no holes.
+	return int(at.Upto - at.Position), nil
+}
+
+// Claim implements webhook.Outbox.
+func (s *Store) Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, free map[uuid.UUID]int, limit int) ([]webhook.Claimed, error) {
+	p := db.ClaimDeliveriesParams{
+		Owner: &owner, Seconds: lease.Seconds(), Rows: int32(limit),
+		Busy: make([]uuid.UUID, 0, len(free)), Free: make([]int32, 0, len(free)),
+	}
+	for id, n := range free {
+		p.Busy, p.Free = append(p.Busy, id), append(p.Free, int32(n))
+	}
+	rows, err := s.queries().ClaimDeliveries(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("claim deliveries: %w", err)
+	}
+	claimed := make([]webhook.Claimed, 0, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		claimed = append(claimed, webhook.Claimed{
+			Endpoint: row.EndpointID, URL: row.Url, Version: row.Version, Concurrency: int(row.Concurrency), Ordered: row.Ordered,
+			Failing: row.Failing, Attempt: int(row.Attempt), Rung: int(row.Rung),
+			Event: indexer.Event{
+				Seq: row.Seq, ID: row.Uid, Realm: indexer.Realm{Environment: chains.Environment(row.Environment)}, Type: row.Type,
+				Chain: row.Chain, AccountID: row.AccountID, ResourceID: row.ResourceID, ResourceVersion: row.ResourceVersion,
+				Data: row.Data, OccurredAt: row.OccurredAt.UTC(),
+			},
+		})
+	}
+	return claimed, nil
+}
+
+// Complete implements webhook.Outbox.
+func (s *Store) Complete(ctx context.Context, owner uuid.UUID, outcomes []webhook.Outcome) (int, error) {
+	p := db.CompleteDeliveriesParams{Owner: owner}
+	for i := range outcomes {
+		o := &outcomes[i]
+		p.EndpointIds, p.Seqs, p.Attempts = append(p.EndpointIds, o.Endpoint), append(p.Seqs, o.Seq), append(p.Attempts, int32(o.Attempt))
+		p.States, p.Rungs, p.Waits = append(p.States, string(o.State)), append(p.Rungs, int32(o.Rung)), append(p.Waits, o.Wait.Seconds())
+		p.Ats, p.Took, p.Urls = append(p.Ats, o.At), append(p.Took, o.Took.Milliseconds()), append(p.Urls, o.URL)
+		p.Statuses, p.Errors = append(p.Statuses, int32(o.Status)), append(p.Errors, o.Error)
+		p.Headers, p.Bodies = append(p.Headers, string(o.Headers)), append(p.Bodies, append([]byte{}, o.Body...))
+	}
+	counted, err := s.queries().CompleteDeliveries(ctx, p)
+	if err != nil {
+		return 0, fmt.Errorf("write %d outcomes: %w", len(outcomes), err)
+	}
+	return int(counted), nil
+}
+
+// Mark implements webhook.Outbox.
+func (s *Store) Mark(ctx context.Context, endpoints map[uuid.UUID]string) error {
+	var p db.MarkEndpointsParams
+	for id, why := range endpoints {
+		p.Ids, p.Errors = append(p.Ids, id), append(p.Errors, why)
+	}
+	if err := s.queries().MarkEndpoints(ctx, p); err != nil {
+		return fmt.Errorf("mark %d endpoints: %w", len(endpoints), err)
+	}
+	return nil
+}
+
+// Disable implements webhook.Outbox.
+func (s *Store) Disable(ctx context.Context, endpoints []uuid.UUID) error {
+	if err := s.queries().DisableGone(ctx, endpoints); err != nil {
+		return fmt.Errorf("disable %d endpoints: %w", len(endpoints), err)
+	}
+	return nil
+}
+
+// Secrets implements webhook.Outbox.
+func (s *Store) Secrets(ctx context.Context, id uuid.UUID) ([]webhook.Secret, int64, error) {
+	rows, err := s.queries().EndpointSecrets(ctx, id)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read signing secrets: %w", err)
+	}
+	var version int64
+	secrets := make([]webhook.Secret, 0, len(rows))
+	for _, row := range rows {
+		key, err := s.open(row.Sealed, secretOf(id))
+		if err != nil {
+			return nil, 0, fmt.Errorf("open signing secret: %w", err)
+		}
+		secrets = append(secrets, webhook.Secret{Key: key, ExpiresAt: row.ExpiresAt})
+		version = row.Version
+	}
+	return secrets, version, nil
+}
+
+// Beat implements webhook.Outbox.
+func (s *Store) Beat(ctx context.Context, owner uuid.UUID, alive time.Duration) (int, error) {
+	q := s.queries()
+	if err := q.BeatDispatcher(ctx, db.BeatDispatcherParams{ID: owner, Seconds: alive.Seconds()}); err != nil {
+		return 0, fmt.Errorf("write sign of life: %w", err)
+	}
+	freed, err := q.FreeDeliveries(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("free deliveries: %w", err)
+	}
+	return int(freed), nil
+}
+
+// Leave implements webhook.Outbox.
+func (s *Store) Leave(ctx context.Context, owner uuid.UUID) error {
+	if err := s.queries().EndDispatcher(ctx, &owner); err != nil {
+		return fmt.Errorf("give up deliveries: %w", err)
+	}
+	return nil
+}

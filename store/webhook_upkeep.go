@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// daysAhead is how many days of the log are made before they come.
+	daysAhead = 3
+
+	dayForm = "20060102"
+)
+
+// Upkeep implements webhook.Outbox. The log of deliveries has one partition for
+// each day by UTC, so that what is too old goes without a trace in the table.
+func (s *Store) Upkeep(ctx context.Context, keep time.Duration) error {
+	var now time.Time
+	if err := s.pool.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
+		return fmt.Errorf("read the time: %w", err)
+	}
+	today := now.UTC().Truncate(24 * time.Hour)
+	for _, table := range []string{"delivery_history", "attempts"} {
+		for day := range daysAhead + 1 {
+			if err := s.makeDay(ctx, table, today.AddDate(0, 0, day)); err != nil {
+				return err
+			}
+		}
+		if err := s.dropDays(ctx, table, now.Add(-keep)); err != nil {
+			return err
+		}
+	}
+	q := s.queries()
+	return errors.Join(
+		q.DropOldHistory(ctx, now.Add(-keep)), q.DropOldAttempts(ctx, now.Add(-keep)),
+		q.DropDispatchers(ctx), q.DropEndedSecrets(ctx),
+	)
+}
+
+// makeDay makes the partition of one day, unless it is there.
+func (s *Store) makeDay(ctx context.Context, table string, day time.Time) error {
+	name := table + "_" + day.Format(dayForm)
+	_, err := s.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF %s FOR VALUES FROM ('%s') TO ('%s')",
+		pgx.Identifier{name}.Sanitize(), pgx.Identifier{table}.Sanitize(), day.Format(time.RFC3339), day.AddDate(0, 0, 1).Format(time.RFC3339)))
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		// Another process makes it at this moment: as its name, as its type, or
+		// as a range that is taken.
+		if slices.Contains([]string{"42P07", "42710", "23505", "42P17"}, refused.Code) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make %s: %w", name, err)
+	}
+	return nil
+}
+
+// dropDays drops the partitions of days that ended before a time.
+func (s *Store) dropDays(ctx context.Context, table string, before time.Time) error {
+	rows, err := s.pool.Query(ctx, `SELECT c.relname::text FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+		WHERE i.inhparent = to_regclass($1)`, table)
+	if err != nil {
+		return fmt.Errorf("list days of %s: %w", table, err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("list days of %s: %w", table, err)
+	}
+	for _, name := range names {
+		day, err := time.Parse(dayForm, strings.TrimPrefix(name, table+"_"))
+		if err != nil || day.AddDate(0, 0, 1).After(before) {
+			continue // the rest, or not old enough
+		}
+		if _, err := s.pool.Exec(ctx, "DROP TABLE IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
+			return fmt.Errorf("drop %s: %w", name, err)
+		}
+	}
+	return nil
+}
