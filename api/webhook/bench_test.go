@@ -28,6 +28,7 @@ import (
 	"tallyd/migrations"
 	"tallyd/store"
 	"tallyd/store/embedded"
+	"tallyd/store/secret"
 )
 
 // childVariable makes this test program a daemon that only sends: on the database
@@ -82,7 +83,7 @@ func newDatabase(t testing.TB) string {
 
 func migrate(ctx context.Context, url string) error {
 	_, err := store.Migrate(ctx, store.Options{URL: url, Log: zerolog.Nop()})
-	return err //nolint:wrapcheck // for a test
+	return err
 }
 
 func openBench(t testing.TB, url string) *bench {
@@ -127,7 +128,7 @@ func (b *bench) write(kind string, resources []string) error {
 	_, err := b.pool.Exec(b.Context(), `INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
 		SELECT $1, $2, $3, 'btc', r.id, r.n, jsonb_build_object('n', r.n, 'note', 'a < b & "c"', 'amount', '115792089237316195423570985008687907853269984665640564039457584007913129639935')
 		FROM unnest($4::text[]) WITH ORDINALITY AS r (id, n) ORDER BY r.n`, realm.Tenant, string(realm.Environment), kind, resources)
-	return err //nolint:wrapcheck // for a test
+	return err
 }
 
 // numbered gives every event its number.
@@ -249,6 +250,14 @@ func (b *bench) settled(e webhook.Endpoint, state webhook.State, n int) {
 	eventually(b, string(state), func() bool { return b.states(e)[state] == n })
 }
 
+// keyset is what every process of the tests seals with.
+const keyset = `{"primaryKeyId":1,"key":[{"keyData":{"typeUrl":"type.googleapis.com/google.crypto.tink.AesGcmKey",` +
+	`"value":"GiAAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHw==","keyMaterialType":"SYMMETRIC"},"status":"ENABLED","keyId":1,"outputPrefixType":"TINK"}]}`
+
 func options(url string) store.Options {
-	return store.Options{URL: url, MaxConns: 8, Log: zerolog.Nop()}
+	secrets, err := secret.Parse(keyset)
+	if err != nil {
+		panic(err)
+	}
+	return store.Options{URL: url, MaxConns: 8, Secrets: secrets, Log: zerolog.Nop()}
 }

@@ -373,11 +373,7 @@ func mark(c Claimed, out Outcome, v verdict, streak int) *string {
 }
 
 func (d *Dispatcher) log(c Claimed, a answer, out Outcome) {
-	line := d.cfg.Log.Info()
-	if a.cause != nil {
-		line = line.AnErr("cause", a.cause)
-	}
-	line.Stringer("endpoint", c.Endpoint).Int64("sequence", c.Event.Seq).Stringer("event", c.Event.ID).Str("type", c.Event.Type).
+	d.cfg.Log.Info().AnErr("cause", a.cause).Stringer("endpoint", c.Endpoint).Int64("sequence", c.Event.Seq).Stringer("event", c.Event.ID).Str("type", c.Event.Type).
 		Int("attempt", c.Attempt).Int("status", a.status).Str("error", a.error).Dur("duration_ms", a.took).
 		Str("state", string(out.State)).Dur("wait_ms", out.Wait).Msg("delivery attempted")
 }

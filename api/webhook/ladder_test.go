@@ -209,13 +209,13 @@ func TestLane(t *testing.T) {
 	}
 	require.Equal(t, firstPause, l.rest, "eight that were under way together are one reason to wait")
 	require.Zero(t, l.free(now))
-	for _, want := range []time.Duration{2, 4, 8, 16, 30, 30} {
+	for _, seconds := range []int{2, 4, 8, 16, 30, 30} {
 		now = now.Add(l.rest)
 		require.Equal(t, 1, l.free(now))
 		l.flying++
 		require.Zero(t, l.free(now), "one at a time")
 		l.ended(refused, now)
-		require.Equal(t, want*time.Second, l.rest)
+		require.Equal(t, time.Duration(seconds)*time.Second, l.rest)
 	}
 	l.flying++
 	l.ended(unknown, now)

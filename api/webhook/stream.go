@@ -114,8 +114,8 @@ func (s *Stream) open(ctx context.Context, in *streamInput) (*huma.StreamRespons
 		r := reader{w: w, control: http.NewResponseController(w)}
 		// The server's own limit on reading a request would end it.
 		_ = r.control.SetReadDeadline(time.Time{})
-		if err := s.run(out.Context(), r, realm, after, filter); err != nil {
-			problem.TrailOf(out.Context()).Cause = err
+		if err := s.run(ctx, r, realm, after, filter); err != nil {
+			problem.TrailOf(ctx).Cause = err
 		}
 	}}, nil
 }
@@ -124,7 +124,7 @@ func (s *Stream) open(ctx context.Context, in *streamInput) (*huma.StreamRespons
 // returns nil.
 func (s *Stream) run(ctx context.Context, r reader, realm indexer.Realm, after int64, filter []string) error {
 	if r.write(": tallyd\n\n") != nil {
-		return nil //nolint:nilerr // the reader has gone
+		return nil // the reader has gone
 	}
 	poll := time.NewTicker(streamPoll)
 	defer poll.Stop()
@@ -152,7 +152,7 @@ func (s *Stream) run(ctx context.Context, r reader, realm indexer.Realm, after i
 		}
 		if text.Len() > 0 {
 			if r.write(text.String()) != nil {
-				return nil //nolint:nilerr // the reader has gone
+				return nil // the reader has gone
 			}
 			said = time.Now()
 		}

@@ -73,9 +73,9 @@ func (s *surface) checkURL(text string) error {
 	case u.Fragment != "":
 		return problem.Invalid("url", "must have no fragment")
 	}
-	address, err := netip.ParseAddr(u.Hostname())
-	if err != nil || s.Check == nil {
-		return nil // a name: it is looked up, and checked, at every connection
+	address, noAddress := netip.ParseAddr(u.Hostname())
+	if noAddress != nil || s.Check == nil {
+		return nil // a name is looked up, and checked, at every connection
 	}
 	port := uint64(443)
 	if u.Scheme == "http" {

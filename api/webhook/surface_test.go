@@ -255,8 +255,16 @@ func TestOtherRealm(t *testing.T) {
 	event := d.eventID()
 	path := "/v1/webhooks/endpoints/" + e.ID.String()
 	for _, call := range [][3]string{
-		{"GET", ""}, {"PATCH", "", `{"description":"x"}`}, {"DELETE", ""}, {"POST", "/secret/rotate"}, {"POST", "/enable"}, {"POST", "/disable"},
-		{"POST", "/test"}, {"GET", "/deliveries"}, {"GET", "/deliveries/" + event}, {"POST", "/deliveries/" + event + "/resend"},
+		{"GET", ""},
+		{"PATCH", "", `{"description":"x"}`},
+		{"DELETE", ""},
+		{"POST", "/secret/rotate"},
+		{"POST", "/enable"},
+		{"POST", "/disable"},
+		{"POST", "/test"},
+		{"GET", "/deliveries"},
+		{"GET", "/deliveries/" + event},
+		{"POST", "/deliveries/" + event + "/resend"},
 		{"POST", "/recover", `{"since":"2020-01-01T00:00:00Z"}`},
 	} {
 		status, _ := d.call(call[0], path+call[1], call[2], "X-Environment", "live")
