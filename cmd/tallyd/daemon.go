@@ -36,6 +36,7 @@ type daemon struct {
 	status  statuses          // the cache, or the ledger itself
 	jobs    *jobs.Client
 	sources indexer.Sources
+	hooks   *webhooks
 	wrote   chan struct{} // one slot: events wait to be numbered
 }
 
@@ -44,7 +45,7 @@ type daemon struct {
 func run(ctx context.Context, cfg config.Config, listener net.Listener, log zerolog.Logger, failpoint func(string) error, ready func(*daemon)) error {
 	d := &daemon{cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1)}
 	var err error
-	if d.store, err = openLedger(ctx, cfg.Database, log, failpoint); err != nil {
+	if d.store, err = openLedger(ctx, cfg, log, failpoint); err != nil {
 		return err
 	}
 	defer d.store.Close()
@@ -64,6 +65,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return fmt.Errorf("open jobs: %w", err)
 	}
 	defer d.closeSources()
+	d.hooks = newWebhooks(cfg.Webhooks, d.store, d.owner, log)
 
 	group, ctx := errgroup.WithContext(ctx)
 	for _, slug := range slices.Sorted(maps.Keys(cfg.Chains)) {
@@ -71,9 +73,10 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	}
 	group.Go(func() error {
 		return indexer.Numbering{
-			Sequencer: d.store, Owner: d.owner, Every: numberEvery, Wake: d.wrote, Log: log,
+			Sequencer: announced{d.store, d.hooks}, Owner: d.owner, Every: numberEvery, Wake: d.wrote, Log: log,
 		}.Run(ctx)
 	})
+	group.Go(func() error { return d.hooks.Run(ctx) })
 	group.Go(func() error { return d.work(ctx) })
 	group.Go(func() error { return indexer.RunJobs(ctx, d.schedule(), log) })
 	group.Go(func() error { return d.serve(ctx, listener) })

@@ -15,6 +15,7 @@ import (
 	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
+	"tallyd/store/secret"
 )
 
 const (
@@ -43,6 +44,7 @@ type devSecrets struct {
 	MasterKey string     `json:"master_key"`
 	Pepper    string     `json:"pepper"`
 	Seed      string     `json:"seed"`
+	Keyset    string     `json:"keyset"`
 	APIKey    string     `json:"api_key"`
 	Key       access.Key `json:"key"`
 }
@@ -57,11 +59,21 @@ func loadSecrets(data string) (devSecrets, error) {
 		if err := json.Unmarshal(text, &s); err != nil {
 			return s, fmt.Errorf("read %s: %w", path, err)
 		}
-		return s, nil
+		if s.Keyset != "" {
+			return s, nil
+		}
+		// The folder is of a version that sealed nothing.
+		if s.Keyset, err = secret.New(); err != nil {
+			return s, fmt.Errorf("make a keyset: %w", err)
+		}
+		return s, writeJSON(path, s)
 	case !errors.Is(err, fs.ErrNotExist):
 		return s, fmt.Errorf("read the secrets: %w", err)
 	}
 	s = devSecrets{MasterKey: "master_" + rand.Text(), Pepper: rand.Text(), Seed: base64.StdEncoding.EncodeToString(random32())}
+	if s.Keyset, err = secret.New(); err != nil {
+		return s, fmt.Errorf("make a keyset: %w", err)
+	}
 	request := access.Request{
 		Realm: indexer.Realm{Tenant: access.DefaultTenant, Environment: chains.Test},
 		Owner: "dev", Name: "tallyd dev", Scopes: []string{"*:*"},

@@ -224,6 +224,8 @@ func devConfig(listen, database, redis string, secrets devSecrets, n *devNodes) 
 		MasterKey: config.NewSecret(secrets.MasterKey), KeyPepper: config.NewSecret(secrets.Pepper),
 		JWTSeed: config.NewSecret(secrets.Seed), BodyLimit: 64 << 10,
 	}
+	cfg.Secrets.Keyset = config.NewSecret(secrets.Keyset)
+	cfg.Webhooks = loopback()
 	local := func(c config.Chain) config.Chain {
 		c.Environment = "test"
 		c.StartHeight = config.StartAt(0)

@@ -28,6 +28,7 @@ const module = "tallyd"
 var rooms = map[string]room{
 	"chains":            {},
 	"chains/rpc":        {sees: []string{"chains"}},
+	"chains/guard":      {},
 	"chains/bitcoin":    {sees: []string{"chains", "chains/rpc"}},
 	"chains/evm":        {sees: []string{"chains", "chains/rpc"}},
 	"chains/all":        {sees: []string{"chains", "chains/rpc", "chains/bitcoin", "chains/evm"}},
@@ -38,7 +39,8 @@ var rooms = map[string]room{
 
 	"migrations":      {},
 	"store/db":        {sees: []string{"chains"}},
-	"store":           {sees: []string{"chains", "indexer", "api/access", "migrations", "store/db"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
+	"store":           {sees: []string{"chains", "indexer", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
+	"store/secret":    {},
 	"store/synccache": {sees: []string{"chains", "indexer", "api/access"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
 	"store/jobs":      {sees: []string{"chains", "indexer", "store"}},
@@ -46,6 +48,7 @@ var rooms = map[string]room{
 	"api/problem":  {},
 	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},
 	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts"}},
+	"api/webhook":  {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "chains/guard", "migrations", "store", "store/secret"}},
 	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 
 	"config":     {},
@@ -76,8 +79,10 @@ var homes = map[string][]string{
 	"github.com/robfig/cron":              {"indexer"},
 	"github.com/btcsuite":                 {"chains/bitcoin", "chains/localnode"},
 	"github.com/ethereum/go-ethereum":     {"chains/evm", "chains/localnode"},
-	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/problem", "cmd/tallyd"},
+	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/problem", "api/webhook", "cmd/tallyd"},
 	"github.com/golang-jwt/jwt":           {"api/access"},
+	"code.dny.dev/ssrf":                   {"chains/guard"},
+	"github.com/tink-crypto/tink-go":      {"store/secret"},
 	"github.com/schollz/progressbar":      {"cmd/tallyd"},
 	"github.com/spf13/cobra":              {"cmd/tallyd"},
 	"github.com/prometheus/client_golang": {"api", "cmd/tallyd"},

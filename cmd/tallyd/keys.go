@@ -65,7 +65,7 @@ A running daemon takes the key at once.`,
 			if err != nil {
 				return fmt.Errorf("make a key: %w", err)
 			}
-			ledger, err := openLedger(cmd.Context(), cfg.Database, log, nil)
+			ledger, err := openLedger(cmd.Context(), cfg, log, nil)
 			if err != nil {
 				return err
 			}

@@ -11,14 +11,19 @@ import (
 
 	"tallyd/config"
 	"tallyd/store"
+	"tallyd/store/secret"
 )
 
 // openLedger opens the database of the settings. One that is not migrated is
 // refused, and nothing is written.
-func openLedger(ctx context.Context, cfg config.Database, log zerolog.Logger, failpoint func(string) error) (*store.Store, error) {
+func openLedger(ctx context.Context, cfg config.Config, log zerolog.Logger, failpoint func(string) error) (*store.Store, error) {
+	secrets, err := keysetOf(cfg.Secrets)
+	if err != nil {
+		return nil, err
+	}
 	ledger, err := store.Open(ctx, store.Options{
-		URL: cfg.URL.Reveal(), Pooler: cfg.Pooler, MaxConns: int32(cfg.MaxConns), //nolint:gosec // checked when loaded
-		Log: log, Failpoint: failpoint,
+		URL: cfg.Database.URL.Reveal(), Pooler: cfg.Database.Pooler, MaxConns: int32(cfg.Database.MaxConns), //nolint:gosec // checked when loaded
+		Secrets: secrets, Log: log, Failpoint: failpoint,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", oneLineError{err})
@@ -31,6 +36,19 @@ func openLedger(ctx context.Context, cfg config.Database, log zerolog.Logger, fa
 		return nil, fmt.Errorf("open the database: %w", oneLineError{err})
 	}
 	return ledger, nil
+}
+
+// keysetOf returns what secrets are sealed with, nil if nothing is set.
+func keysetOf(cfg config.Secrets) (*secret.Keyset, error) {
+	text, err := cfg.Read()
+	if err != nil || text.Reveal() == "" {
+		return nil, err //nolint:wrapcheck // it names the setting
+	}
+	keyset, err := secret.Parse(text.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("secrets.keyset: %w", err)
+	}
+	return keyset, nil
 }
 
 // oneLineError says an error in one line. Postgres' driver writes a line for each

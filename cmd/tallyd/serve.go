@@ -19,6 +19,7 @@ import (
 	"tallyd/api"
 	"tallyd/api/access"
 	"tallyd/api/accounts"
+	"tallyd/api/webhook"
 	"tallyd/chains"
 	"tallyd/indexer"
 )
@@ -142,7 +143,7 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	router, err := api.New(api.Config{
 		Version: version, Log: d.log, Gate: gate, Events: d.store, Chains: d.status, Store: d.store, Metrics: metrics,
-		BodyLimit: d.cfg.API.BodyLimit, PublicURL: d.cfg.API.PublicURL,
+		BodyLimit: d.cfg.API.BodyLimit, PublicURL: d.cfg.API.PublicURL, Streams: []string{webhook.StreamPath},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)
@@ -161,5 +162,6 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 		Gate: gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
+	d.hooks.mount(router.Operations(), keyed{gate})
 	return router, nil
 }
