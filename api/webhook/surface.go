@@ -73,18 +73,27 @@ func (s *surface) checkURL(text string) error {
 	case u.Fragment != "":
 		return problem.Invalid("url", "must have no fragment")
 	}
-	address, noAddress := netip.ParseAddr(u.Hostname())
-	if noAddress != nil || s.Check == nil {
-		return nil // a name is looked up, and checked, at every connection
+	if address, isAddress := literal(u.Hostname()); isAddress && s.Check != nil {
+		return s.checkAddress(address, u)
 	}
-	port := uint64(443)
-	if u.Scheme == "http" {
-		port = 80
+	return nil // a name is looked up, and checked, at every connection
+}
+
+// literal returns the address that a host spells out, and whether it does.
+func literal(host string) (netip.Addr, bool) {
+	address, err := netip.ParseAddr(host)
+	return address, err == nil
+}
+
+// checkAddress returns a problem unless a URL's address and port may be dialed.
+func (s *surface) checkAddress(address netip.Addr, u *url.URL) error {
+	text := u.Port()
+	if text == "" {
+		text = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	if u.Port() != "" {
-		if port, err = strconv.ParseUint(u.Port(), 10, 16); err != nil {
-			return problem.Invalid("url", "has no such port")
-		}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return problem.Invalid("url", "has no such port")
 	}
 	if s.Check(netip.AddrPortFrom(address, uint16(port))) != nil {
 		return problem.Invalid("url", "the address or the port is not allowed")
