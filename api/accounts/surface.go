@@ -138,15 +138,15 @@ func edge(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// message is Blockmate's answer where there is nothing to say.
-type message struct {
+// acknowledgement is Blockmate's answer where there is nothing to say.
+type acknowledgement struct {
 	Message string `json:"message" example:"OK"`
 }
 
 // done is the output of operations that answer with a message.
-type done struct{ Body message }
+type done struct{ Body acknowledgement }
 
-func ok() *done { return &done{Body: message{Message: "OK"}} }
+func ok() *done { return &done{Body: acknowledgement{Message: "OK"}} }
 
 // security names the credential an operation takes, as the document calls it.
 func security(scheme string) []map[string][]string {
