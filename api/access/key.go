@@ -6,11 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"net/netip"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +21,15 @@ var ErrKeyForm = errors.New("not an API key")
 
 // The form of a key: tly_live_<id>_<secret><checksum>, or tly_test_ for test.
 // The prefix and the checksum let scanners of source code recognise a leaked
-// key without asking anyone.
+// key without asking anyone. The secret that a signed key signs with has this form
+// too; its public part, tly_live_<id>, is what the key is named by.
 const (
 	base62        = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	keyPrefix     = "tly"
 	idDigits      = 12 // 71 bits: unguessable enough to never collide
 	secretDigits  = 32 // 190 bits
 	checkDigits   = 6  // CRC-32 (IEEE) of all before it
+	publicSize    = len(keyPrefix) + 1 + len("live") + 1 + idDigits
 	minPepperSize = 16
 )
 
@@ -48,7 +47,7 @@ type Key struct {
 	RevokedAt  *time.Time // nil while it is good
 
 	Kind          Kind
-	Secret        []byte         // of a signed key, opened: what its requests are signed with
+	Secret        []byte         // of a signed key, opened: the text its requests are signed with
 	OldHash       []byte         // good until OldUntil; nil unless the key was rotated
 	OldSecret     []byte         // good until OldUntil
 	OldUntil      *time.Time     //
@@ -69,6 +68,12 @@ const (
 	Signed Kind = "signed" // each request is signed with its secret, which is never sent
 )
 
+// Public returns the public part of the key, tly_live_<id>: what a signed key is
+// named by in X-API-Key. It opens nothing by itself.
+func (k Key) Public() string {
+	return strings.Join([]string{keyPrefix, string(k.Realm.Environment), k.ID}, "_")
+}
+
 // Good reports whether the key is neither revoked nor expired at now.
 func (k Key) Good(now time.Time) bool {
 	return k.RevokedAt == nil && (k.ExpiresAt == nil || now.Before(*k.ExpiresAt))
@@ -85,79 +90,30 @@ func (p Pepper) Hash(text string) []byte {
 	return mac.Sum(nil)
 }
 
-// Request is what a new key is asked for with.
-type Request struct {
-	Realm     indexer.Realm
-	Owner     string
-	Name      string
-	Scopes    []string
-	ExpiresAt *time.Time // nil for never
-}
-
-// NewKey makes a key. It returns the row to store and the text to show once;
-// nobody can get the text again. An error says which part of the request breaks
-// its rule.
-func NewKey(pepper Pepper, request Request, now time.Time) (Key, string, error) {
-	if len(pepper) < minPepperSize {
-		return Key{}, "", fmt.Errorf("pepper of %d bytes, want at least %d", len(pepper), minPepperSize)
-	}
-	if err := checkRequest(request, now); err != nil {
-		return Key{}, "", err
-	}
-	id := randomDigits(idDigits)
-	text := strings.Join([]string{keyPrefix, string(request.Realm.Environment), id, randomDigits(secretDigits)}, "_")
-	text += checksum(text)
-	return Key{
-		ID:        id,
-		Realm:     request.Realm,
-		Owner:     request.Owner,
-		Name:      request.Name,
-		Hash:      pepper.Hash(text),
-		Scopes:    slices.Clone(request.Scopes),
-		CreatedAt: now.UTC(),
-		ExpiresAt: request.ExpiresAt,
-	}, text, nil
-}
-
-func checkRequest(request Request, now time.Time) error {
-	if request.Realm.Environment != chains.Live && request.Realm.Environment != chains.Test {
-		return errors.New("environment must be live or test")
-	}
-	if request.Realm.Tenant == "" {
-		return errors.New("tenant is required")
-	}
-	if len(request.Scopes) == 0 {
-		return errors.New("at least one scope is required, such as *:*")
-	}
-	scope := regexp.MustCompile(`^(\*|[a-z][a-z-]*):(\*|read|write|delete)$`)
-	for _, s := range request.Scopes {
-		if !scope.MatchString(s) {
-			return fmt.Errorf("scope %.40q is not resource:action with the action read, write, delete or *", s)
-		}
-	}
-	if request.ExpiresAt != nil && !now.Before(*request.ExpiresAt) {
-		return errors.New("expiry lies in the past")
-	}
-	return nil
-}
-
 // ParseKey returns environment and id of a key with the right form, or
-// ErrKeyForm. It says nothing about whether the key exists.
+// ErrKeyForm. It says nothing about whether the key exists. The secret of a signed
+// key has the same form.
 func ParseKey(text string) (chains.Environment, string, error) {
-	const size = len(keyPrefix) + 1 + 4 + 1 + idDigits + 1 + secretDigits + checkDigits
+	const size = publicSize + 1 + secretDigits + checkDigits
 	if len(text) != size {
 		return "", "", ErrKeyForm
 	}
 	body, check := text[:size-checkDigits], text[size-checkDigits:]
-	parts := strings.Split(body, "_")
-	if len(parts) != 4 || parts[0] != keyPrefix || len(parts[2]) != idDigits || checksum(body) != check {
+	if body[publicSize] != '_' || checksum(body) != check || strings.Trim(body[publicSize+1:], base62) != "" {
+		return "", "", ErrKeyForm
+	}
+	return ParsePublic(body[:publicSize])
+}
+
+// ParsePublic returns environment and id of the public part of a key, or
+// ErrKeyForm. It says nothing about whether the key exists.
+func ParsePublic(text string) (chains.Environment, string, error) {
+	parts := strings.Split(text, "_")
+	if len(text) != publicSize || len(parts) != 3 || parts[0] != keyPrefix || len(parts[2]) != idDigits {
 		return "", "", ErrKeyForm
 	}
 	environment := chains.Environment(parts[1])
-	if environment != chains.Live && environment != chains.Test {
-		return "", "", ErrKeyForm
-	}
-	if strings.Trim(parts[2]+parts[3], base62) != "" {
+	if environment != chains.Live && environment != chains.Test || strings.Trim(parts[2], base62) != "" {
 		return "", "", ErrKeyForm
 	}
 	return environment, parts[2], nil
