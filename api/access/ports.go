@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -98,11 +99,18 @@ type AuditLog interface {
 	Entries(ctx context.Context, realm indexer.Realm, caller string, before int64, limit int) ([]Entry, error)
 }
 
+// What a request with an Idempotency-Key may meet instead of an answer.
+var (
+	ErrOtherBody = errors.New("the key was used for another request")
+	ErrRunning   = errors.New("a request with this key still runs")
+)
+
 // Answer is what a request was answered with.
 type Answer struct {
 	Status      int
 	ContentType string
 	Body        []byte
+	Code        string // of the problem, for the entry; "" if it went well
 }
 
 // Once names a request that is carried out at most once.
@@ -116,14 +124,15 @@ type Requests interface {
 	// Write calls do with a context in which every method of the store works in
 	// one transaction, and commits that transaction with the entry and, if
 	// once is not nil, with the answer (sealed: it may hold a secret shown
-	// once). The status in the entry is the answer's. An answer of 400 or more
-	// rolls everything back; then the entry alone is written, if entry.Code is
-	// not dropped by the caller, and the answer is not kept.
+	// once). Status and code in the entry are the answer's. An answer of 400 or
+	// more rolls everything back: then the entry alone is written, and the
+	// answer is not kept. do does not panic.
 	//
 	// If once was carried out by this caller on this method and path before,
-	// Write returns the kept answer with replayed true and does not call do.
-	// It returns ErrOtherBody if that request had another body, and ErrRunning
-	// while it still runs. Any other error means that nothing was written.
+	// Write returns the kept answer with replayed true and does not call do; no
+	// entry is written. It returns ErrOtherBody if that request had another body,
+	// and ErrRunning while it still runs. Any other error means that nothing was
+	// written.
 	Write(ctx context.Context, entry Entry, once *Once, do func(ctx context.Context) Answer) (answer Answer, replayed bool, err error)
 
 	// Record writes an entry on its own.
