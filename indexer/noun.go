@@ -51,6 +51,8 @@ type User struct {
 	Realm     Realm
 	Name      string
 	CreatedAt time.Time
+	CreatedBy string          // id of the key that made it, or master; "" if nobody knows
+	MetaData  json.RawMessage // the caller's own object, as it was written; nil for none
 }
 
 // AccountKind says what an account connects.
@@ -76,6 +78,8 @@ type Account struct {
 	Name        string
 	Description string
 	CreatedAt   time.Time
+	CreatedBy   string          // as of a User, or user: and the id of the user
+	MetaData    json.RawMessage // as of a User
 }
 
 // WatchedScript is one script of an account, to be watched from now on.

@@ -32,21 +32,20 @@ ALTER TABLE accounts
     ADD COLUMN created_by text NOT NULL DEFAULT '',
     ADD COLUMN meta_data json;
 
--- The answer to a request with an Idempotency-Key, written in the transaction of
--- its effect. It is sealed: it may hold a secret that is shown once.
+-- A request with an Idempotency-Key: who holds the lock of its row carries it out.
+-- The row is there before, so that another can tell a request that runs from one
+-- that nobody made. The answer is written in the transaction of the effect, and
+-- sealed: it may hold a secret that is shown once. The id is a digest of realm,
+-- caller, method, path and key, since a path may be too long to index.
 CREATE TABLE answers (
+    id bytea PRIMARY KEY,
     tenant text NOT NULL,
     environment text NOT NULL,
     caller text NOT NULL,
-    method text NOT NULL,
-    path text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status integer NOT NULL,
-    content_type text NOT NULL,
-    body bytea NOT NULL,
+    fingerprint bytea,
+    sealed bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant, environment, caller, method, path, key)
+    CHECK ((fingerprint IS NULL) = (sealed IS NULL))
 );
 CREATE INDEX answers_age ON answers (created_at);
 

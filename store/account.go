@@ -34,7 +34,7 @@ func (s *Store) CreateAccount(ctx context.Context, account indexer.Account, scri
 		created, err := q.CreateAccount(ctx, db.CreateAccountParams{
 			ID: account.ID, Tenant: realm.Tenant, Environment: string(realm.Environment), UserID: account.UserID, Chain: account.Chain,
 			Kind: string(account.Kind), Wallet: account.Wallet, WalletDigest: digest(account.Wallet),
-			Name: account.Name, Description: account.Description,
+			Name: account.Name, Description: account.Description, CreatedBy: account.CreatedBy, MetaData: account.MetaData,
 		})
 		if err != nil {
 			return fmt.Errorf("create account: %w", err)
@@ -53,7 +53,7 @@ func (s *Store) CreateAccount(ctx context.Context, account indexer.Account, scri
 
 // Account returns one account of a realm, or ErrNotFound.
 func (s *Store) Account(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.Account, error) {
-	row, err := s.queries().Account(ctx, db.AccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	row, err := s.queries(ctx).Account(ctx, db.AccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return indexer.Account{}, fmt.Errorf("read account: %w", orNotFound(err))
 	}
@@ -63,7 +63,7 @@ func (s *Store) Account(ctx context.Context, realm indexer.Realm, id uuid.UUID) 
 // AccountByWallet returns the account with which a user has a wallet connected,
 // by its canonical spelling, or ErrNotFound.
 func (s *Store) AccountByWallet(ctx context.Context, realm indexer.Realm, userID uuid.UUID, chain, wallet string) (indexer.Account, error) {
-	row, err := s.queries().AccountByWallet(ctx, db.AccountByWalletParams{
+	row, err := s.queries(ctx).AccountByWallet(ctx, db.AccountByWalletParams{
 		Tenant: realm.Tenant, Environment: string(realm.Environment), UserID: userID, Chain: chain, WalletDigest: digest(wallet),
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Store) AccountByWallet(ctx context.Context, realm indexer.Realm, userID
 // Accounts returns the accounts of a user, oldest first. A user of another realm
 // has none.
 func (s *Store) Accounts(ctx context.Context, realm indexer.Realm, userID uuid.UUID) ([]indexer.Account, error) {
-	rows, err := s.queries().Accounts(ctx, db.AccountsParams{UserID: userID, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	rows, err := s.queries(ctx).Accounts(ctx, db.AccountsParams{UserID: userID, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)
 	}
@@ -89,7 +89,7 @@ func (s *Store) Accounts(ctx context.Context, realm indexer.Realm, userID uuid.U
 // DeleteAccount ends an account, or returns ErrNotFound. Its scripts stay
 // watched: connecting the wallet again finds its history whole.
 func (s *Store) DeleteAccount(ctx context.Context, realm indexer.Realm, id uuid.UUID) error {
-	deleted, err := s.queries().DeleteAccount(ctx, db.DeleteAccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	deleted, err := s.queries(ctx).DeleteAccount(ctx, db.DeleteAccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return fmt.Errorf("delete account: %w", err)
 	}
@@ -109,5 +109,6 @@ func account(row db.Account) indexer.Account {
 		ID: row.ID, Realm: indexer.Realm{Tenant: row.Tenant, Environment: chains.Environment(row.Environment)},
 		UserID: row.UserID, Chain: row.Chain, Venue: row.Venue, Kind: indexer.AccountKind(row.Kind), Wallet: row.Wallet,
 		Name: row.Name, Description: row.Description, CreatedAt: row.CreatedAt.UTC(),
+		CreatedBy: row.CreatedBy, MetaData: row.MetaData,
 	}
 }

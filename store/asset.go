@@ -33,9 +33,12 @@ func assetNames(assets []chains.Asset) names {
 
 // storable makes a text of a contract one that Postgres takes. A hostile name
 // must not make a commit fail.
-func storable(s string) string {
-	if len(s) > maxName {
-		s = s[:maxName]
+func storable(s string) string { return clip(s, maxName) }
+
+// clip makes a text of others one that Postgres takes, of at most size bytes.
+func clip(s string, size int) string {
+	if len(s) > size {
+		s = s[:size]
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
 }
@@ -78,7 +81,7 @@ func toAssetIDs(texts []string) []chains.AssetID {
 
 // KnownAssets implements indexer.Assets.
 func (s *Store) KnownAssets(ctx context.Context, chain string) ([]chains.AssetID, error) {
-	rows, err := s.queries().KnownAssets(ctx, chain)
+	rows, err := s.queries(ctx).KnownAssets(ctx, chain)
 	if err != nil {
 		return nil, fmt.Errorf("read assets: %w", err)
 	}
@@ -87,7 +90,7 @@ func (s *Store) KnownAssets(ctx context.Context, chain string) ([]chains.AssetID
 
 // UnnamedAssets implements indexer.Assets.
 func (s *Store) UnnamedAssets(ctx context.Context, chain string, limit int) ([]chains.AssetID, error) {
-	rows, err := s.queries().UnnamedAssets(ctx, db.UnnamedAssetsParams{Chain: chain, Rows: int32(limit)})
+	rows, err := s.queries(ctx).UnnamedAssets(ctx, db.UnnamedAssetsParams{Chain: chain, Rows: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("read unnamed assets: %w", err)
 	}

@@ -18,7 +18,7 @@ var _ indexer.Blocks = (*Store)(nil)
 // Tip implements indexer.Blocks. It does not wait for writers, and a Filling's
 // Tail may call it.
 func (s *Store) Tip(ctx context.Context, chain string) (chains.BlockRef, error) {
-	row, err := db.New(s.side).Tip(ctx, chain)
+	row, err := db.New(s.beside(ctx)).Tip(ctx, chain)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return chains.BlockRef{}, nil
 	}
@@ -31,7 +31,7 @@ func (s *Store) Tip(ctx context.Context, chain string) (chains.BlockRef, error) 
 // BlockAt implements indexer.Blocks. It does not wait for writers, and a
 // Filling's Tail may call it.
 func (s *Store) BlockAt(ctx context.Context, chain string, height uint64) (chains.BlockRef, error) {
-	row, err := db.New(s.side).BlockAt(ctx, db.BlockAtParams{Chain: chain, Height: int64(height)})
+	row, err := db.New(s.beside(ctx)).BlockAt(ctx, db.BlockAtParams{Chain: chain, Height: int64(height)})
 	if err != nil {
 		return chains.BlockRef{}, fmt.Errorf("read block %d: %w", height, orNotFound(err))
 	}
@@ -120,7 +120,7 @@ func orNotCanonical(err error) error {
 
 // OpenTxs implements indexer.Blocks.
 func (s *Store) OpenTxs(ctx context.Context, chain string) (pending, gone []chains.Hash, err error) {
-	rows, err := s.queries().OpenTxs(ctx, chain)
+	rows, err := s.queries(ctx).OpenTxs(ctx, chain)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read open transactions: %w", err)
 	}

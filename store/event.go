@@ -49,7 +49,7 @@ func (s *Store) Number(ctx context.Context, owner uuid.UUID, limit int) (int, er
 // EventsAfter returns up to limit events of a realm whose number is above after,
 // in their order. Events without a number are not there yet.
 func (s *Store) EventsAfter(ctx context.Context, realm indexer.Realm, after int64, limit int) ([]indexer.Event, error) {
-	rows, err := s.queries().EventsAfter(ctx, db.EventsAfterParams{
+	rows, err := s.queries(ctx).EventsAfter(ctx, db.EventsAfterParams{
 		Tenant: realm.Tenant, Environment: string(realm.Environment), Beyond: after, Rows: int32(limit),
 	})
 	if err != nil {

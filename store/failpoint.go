@@ -14,6 +14,7 @@ func Failpoints() []string {
 	for _, name := range []string{
 		"register", "rebase", "apply", "revert", "amend", "fill",
 		"create_account", "extend", "delete_user", "number", "sync",
+		"change_key", "request",
 	} {
 		names = append(names, name+BeforeBegin, name+BeforeCommit, name+AfterCommit)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/migrations"
@@ -120,7 +121,7 @@ func newBench(t testing.TB, s *store.Store, family chains.Family) *bench {
 	name := uuid.NewString()[:8]
 	b := &bench{Store: s, chain: testChain(name, family), realm: indexer.Realm{Tenant: name, Environment: chains.Test}, user: uuid.New()}
 	ctx := t.Context()
-	require.NoError(t, s.CreateTenant(ctx, name, name))
+	require.NoError(t, s.CreateTenant(ctx, access.Tenant{ID: name, Name: name}))
 	require.NoError(t, s.CreateUser(ctx, indexer.User{ID: b.user, Realm: b.realm, Name: "u", CreatedAt: time.Now()}))
 	require.NoError(t, s.Register(ctx, b.chain, nil))
 	cursor, err := s.Acquire(ctx, name, numberer, leaseTime)

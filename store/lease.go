@@ -114,7 +114,7 @@ func restart(ctx context.Context, q *db.Queries, chain string) (int, error) {
 
 // Acquire implements indexer.Leases.
 func (s *Store) Acquire(ctx context.Context, chain string, owner uuid.UUID, ttl time.Duration) (indexer.Cursor, error) {
-	q := s.queries()
+	q := s.queries(ctx)
 	row, err := q.TakeLease(ctx, db.TakeLeaseParams{Chain: chain, Owner: owner, Seconds: ttl.Seconds()})
 	if errors.Is(err, pgx.ErrNoRows) {
 		if _, err := q.WatchVersion(ctx, chain); err != nil {
@@ -138,7 +138,7 @@ func (s *Store) Acquire(ctx context.Context, chain string, owner uuid.UUID, ttl 
 
 // Release implements indexer.Leases.
 func (s *Store) Release(ctx context.Context, lease indexer.Lease) error {
-	err := s.queries().DropLease(ctx, db.DropLeaseParams{Chain: lease.Chain, Owner: lease.Owner, Epoch: lease.Epoch})
+	err := s.queries(ctx).DropLease(ctx, db.DropLeaseParams{Chain: lease.Chain, Owner: lease.Owner, Epoch: lease.Epoch})
 	if err != nil {
 		return fmt.Errorf("release lease: %w", err)
 	}

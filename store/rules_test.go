@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"math/big"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/store"
@@ -105,6 +107,12 @@ func TestFailpointsAreCalled(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.Sync(ctx, indexer.Syncing{Lease: stream.Lease, At: time.Now()}))
 	require.NoError(t, b.DeleteUser(ctx, b.realm, b.user))
+	require.ErrorIs(t, second(b.ChangeKey(ctx, b.realm, "none", revoke)), indexer.ErrNotFound)
+	key := access.Key{ID: "k" + b.realm.Tenant, Realm: b.realm, Hash: []byte{1}}
+	require.NoError(t, b.CreateKey(ctx, key))
+	require.NoError(t, second(b.ChangeKey(ctx, b.realm, key.ID, revoke)))
+	_, _, err = b.Write(ctx, access.Entry{Realm: b.realm}, nil, func(context.Context) access.Answer { return access.Answer{Status: 200} })
+	require.NoError(t, err)
 	for _, name := range store.Failpoints() {
 		require.True(t, called[name], name)
 	}

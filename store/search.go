@@ -17,7 +17,7 @@ var _ indexer.Searches = (*Store)(nil)
 // SearchScripts implements indexer.Searches. The ids name searches, not scripts:
 // when a chain begins again, so does every search, under another id.
 func (s *Store) SearchScripts(ctx context.Context, chain string, limit int) ([]indexer.SearchScript, error) {
-	rows, err := s.queries().SearchScripts(ctx, db.SearchScriptsParams{Chain: chain, Rows: int32(limit)})
+	rows, err := s.queries(ctx).SearchScripts(ctx, db.SearchScriptsParams{Chain: chain, Rows: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("read searches: %w", err)
 	}
@@ -34,7 +34,7 @@ func (s *Store) SearchScripts(ctx context.Context, chain string, limit int) ([]i
 
 // Outpoints implements indexer.Searches.
 func (s *Store) Outpoints(ctx context.Context, searches []int64) ([]chains.Outpoint, error) {
-	rows, err := s.queries().UnspentOutpoints(ctx, searches)
+	rows, err := s.queries(ctx).UnspentOutpoints(ctx, searches)
 	if err != nil {
 		return nil, fmt.Errorf("read unspent outputs: %w", err)
 	}
@@ -48,7 +48,7 @@ func (s *Store) Outpoints(ctx context.Context, searches []int64) ([]chains.Outpo
 // AcquireSearch takes or keeps the right to search the past of a chain until ttl
 // from now by the database's clock, and reports whether the owner has it.
 func (s *Store) AcquireSearch(ctx context.Context, chain string, owner uuid.UUID, ttl time.Duration) (bool, error) {
-	taken, err := s.queries().TakeSearch(ctx, db.TakeSearchParams{Chain: chain, Owner: owner, Seconds: ttl.Seconds()})
+	taken, err := s.queries(ctx).TakeSearch(ctx, db.TakeSearchParams{Chain: chain, Owner: owner, Seconds: ttl.Seconds()})
 	if err != nil {
 		return false, fmt.Errorf("take search: %w", err)
 	}
@@ -58,7 +58,7 @@ func (s *Store) AcquireSearch(ctx context.Context, chain string, owner uuid.UUID
 // ReleaseSearch gives that right up, so that another process need not wait for
 // it to run out.
 func (s *Store) ReleaseSearch(ctx context.Context, chain string, owner uuid.UUID) error {
-	if err := s.queries().DropSearch(ctx, db.DropSearchParams{Chain: chain, Owner: owner}); err != nil {
+	if err := s.queries(ctx).DropSearch(ctx, db.DropSearchParams{Chain: chain, Owner: owner}); err != nil {
 		return fmt.Errorf("release search: %w", err)
 	}
 	return nil

@@ -171,7 +171,7 @@ func (w *writing) unread(ctx context.Context, sights []seen) error {
 
 // StaleBalances implements indexer.Blocks.
 func (s *Store) StaleBalances(ctx context.Context, chain string, limit int) ([]chains.Touch, error) {
-	rows, err := s.queries().StaleBalances(ctx, db.StaleBalancesParams{Chain: chain, Rows: int32(limit)})
+	rows, err := s.queries(ctx).StaleBalances(ctx, db.StaleBalancesParams{Chain: chain, Rows: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("read stale balances: %w", err)
 	}

@@ -40,7 +40,7 @@ func troubled(state string) bool {
 
 // ChainStatuses returns what the operator sees of every chain, by slug.
 func (s *Store) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error) {
-	rows, err := s.queries().ChainStatuses(ctx)
+	rows, err := s.queries(ctx).ChainStatuses(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read chains: %w", err)
 	}
@@ -62,7 +62,7 @@ func (s *Store) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error
 // Resume lets a halted chain go on. It returns ErrNotFound if there is none of
 // that name.
 func (s *Store) Resume(ctx context.Context, chain string) error {
-	changed, err := s.queries().EndHalt(ctx, chain)
+	changed, err := s.queries(ctx).EndHalt(ctx, chain)
 	if err != nil {
 		return fmt.Errorf("end halt: %w", err)
 	}

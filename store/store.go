@@ -130,14 +130,14 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // each transaction another connection. Whoever would wait for one has to poll.
 func (s *Store) PollOnly() bool { return s.pooler == PoolerTransaction }
 
-func (s *Store) queries() *db.Queries { return db.New(s.pool) }
-
-// write runs f in one transaction, named for its failpoints.
+// write runs f in one transaction, named for its failpoints. Within a request it
+// is a part of the request's own: a savepoint, so that it leaves nothing behind
+// when it fails and the request goes on.
 func (s *Store) write(ctx context.Context, name string, f func(q *db.Queries) error) error {
 	if err := s.fail(name + BeforeBegin); err != nil {
 		return err
 	}
-	tx, err := s.pool.Begin(ctx)
+	tx, err := s.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -152,12 +152,18 @@ func (s *Store) write(ctx context.Context, name string, f func(q *db.Queries) er
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	// From here on a crash loses nothing: the transaction is durable.
+	// From here on a crash loses nothing: the transaction is durable, or will be
+	// with the request's.
 	return s.fail(name + AfterCommit)
 }
 
-// read runs f in one transaction that sees the database at one moment.
+// read runs f in one transaction that sees the database at one moment. Within a
+// request it is the request's own, which sees what the request wrote, and each
+// statement its own moment.
 func (s *Store) read(ctx context.Context, f func(tx pgx.Tx) error) error {
+	if r := s.requestOf(ctx); r != nil {
+		return f(r.tx)
+	}
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

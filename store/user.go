@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/store/db"
 )
@@ -16,25 +16,16 @@ import (
 // foreignKeyViolation is the code of Postgres for a row that refers to none.
 const foreignKeyViolation = "23503"
 
-// CreateTenant adds a tenant, or returns ErrExists.
-func (s *Store) CreateTenant(ctx context.Context, id, name string) error {
-	created, err := s.queries().CreateTenant(ctx, db.CreateTenantParams{ID: id, Name: name})
-	if err != nil {
-		return fmt.Errorf("create tenant: %w", err)
-	}
-	if created == 0 {
-		return indexer.ErrExists
-	}
-	return nil
-}
-
 // CreateUser adds a user, or returns ErrNotFound if there is no such tenant.
 func (s *Store) CreateUser(ctx context.Context, user indexer.User) error {
-	_, err := s.queries().CreateUser(ctx, db.CreateUserParams{
-		ID: user.ID, Tenant: user.Realm.Tenant, Environment: string(user.Realm.Environment), Name: user.Name, CreatedAt: user.CreatedAt,
+	err := s.try(ctx, func(q *db.Queries) error {
+		_, err := q.CreateUser(ctx, db.CreateUserParams{
+			ID: user.ID, Tenant: user.Realm.Tenant, Environment: string(user.Realm.Environment), Name: user.Name, CreatedAt: user.CreatedAt,
+			CreatedBy: user.CreatedBy, MetaData: user.MetaData,
+		})
+		return err //nolint:wrapcheck // said below
 	})
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == foreignKeyViolation {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == foreignKeyViolation {
 		return fmt.Errorf("tenant %s: %w", user.Realm.Tenant, indexer.ErrNotFound)
 	}
 	if err != nil {
@@ -45,35 +36,35 @@ func (s *Store) CreateUser(ctx context.Context, user indexer.User) error {
 
 // Users returns the users of a realm, oldest first.
 func (s *Store) Users(ctx context.Context, realm indexer.Realm) ([]indexer.User, error) {
-	rows, err := s.queries().Users(ctx, db.UsersParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	rows, err := s.queries(ctx).Users(ctx, db.UsersParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
 	users := make([]indexer.User, 0, len(rows))
 	for _, row := range rows {
-		users = append(users, user(realm, row.ID, row.Name, row.CreatedAt))
+		users = append(users, user(row))
 	}
 	return users, nil
 }
 
 // User returns one user of a realm, or ErrNotFound.
 func (s *Store) User(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.User, error) {
-	row, err := s.queries().User(ctx, db.UserParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	row, err := s.queries(ctx).User(ctx, db.UserParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return indexer.User{}, fmt.Errorf("read user: %w", orNotFound(err))
 	}
-	return user(realm, row.ID, row.Name, row.CreatedAt), nil
+	return user(row), nil
 }
 
 // RenameUser changes the name of a user and returns it, or ErrNotFound.
 func (s *Store) RenameUser(ctx context.Context, realm indexer.Realm, id uuid.UUID, name string) (indexer.User, error) {
-	row, err := s.queries().RenameUser(ctx, db.RenameUserParams{
+	row, err := s.queries(ctx).RenameUser(ctx, db.RenameUserParams{
 		ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment), Name: name,
 	})
 	if err != nil {
 		return indexer.User{}, fmt.Errorf("rename user: %w", orNotFound(err))
 	}
-	return user(realm, row.ID, row.Name, row.CreatedAt), nil
+	return user(row), nil
 }
 
 // DeleteUser ends a user and all accounts of that user, or returns ErrNotFound.
@@ -93,6 +84,9 @@ func (s *Store) DeleteUser(ctx context.Context, realm indexer.Realm, id uuid.UUI
 	})
 }
 
-func user(realm indexer.Realm, id uuid.UUID, name string, created time.Time) indexer.User {
-	return indexer.User{ID: id, Realm: realm, Name: name, CreatedAt: created.UTC()}
+func user(row db.User) indexer.User {
+	return indexer.User{
+		ID: row.ID, Realm: indexer.Realm{Tenant: row.Tenant, Environment: chains.Environment(row.Environment)}, Name: row.Name,
+		CreatedAt: row.CreatedAt.UTC(), CreatedBy: row.CreatedBy, MetaData: row.MetaData,
+	}
 }

@@ -29,6 +29,7 @@ func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.Account)
 		created, err := q.CreateVenueAccount(ctx, db.CreateVenueAccountParams{
 			ID: account.ID, Tenant: realm.Tenant, Environment: string(realm.Environment), UserID: account.UserID, Venue: account.Venue,
 			Wallet: account.Wallet, WalletDigest: digest(account.Venue + "\n" + account.Wallet), Name: account.Name, Description: account.Description,
+			CreatedBy: account.CreatedBy, MetaData: account.MetaData,
 		})
 		if err != nil {
 			return fmt.Errorf("create account: %w", err)
@@ -45,7 +46,7 @@ func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.Account)
 
 // AcquireStream implements indexer.Streams.
 func (s *Store) AcquireStream(ctx context.Context, account, owner uuid.UUID, ttl time.Duration) (indexer.Stream, error) {
-	q := s.queries()
+	q := s.queries(ctx)
 	row, err := q.TakeStream(ctx, db.TakeStreamParams{AccountID: account, Owner: owner, Seconds: ttl.Seconds()})
 	if errors.Is(err, pgx.ErrNoRows) {
 		if _, err := q.AccountChain(ctx, account); err != nil {
@@ -64,7 +65,7 @@ func (s *Store) AcquireStream(ctx context.Context, account, owner uuid.UUID, ttl
 
 // ReleaseStream implements indexer.Streams.
 func (s *Store) ReleaseStream(ctx context.Context, lease indexer.StreamLease) error {
-	err := s.queries().DropStream(ctx, db.DropStreamParams{AccountID: lease.Account, Owner: lease.Owner, Epoch: lease.Epoch})
+	err := s.queries(ctx).DropStream(ctx, db.DropStreamParams{AccountID: lease.Account, Owner: lease.Owner, Epoch: lease.Epoch})
 	if err != nil {
 		return fmt.Errorf("release stream: %w", err)
 	}

@@ -49,7 +49,7 @@ AND t.watch_version > $2`
 // while the rest is read may be in the table already, and is never missing from
 // it.
 func (s *Store) LoadWatch(ctx context.Context, chain string, since int64, table *chains.WatchTable) (int64, error) {
-	q := s.queries()
+	q := s.queries(ctx)
 	version, err := q.WatchVersion(ctx, chain)
 	if err != nil {
 		return 0, fmt.Errorf("read watch version: %w", orNotFound(err))
@@ -57,7 +57,7 @@ func (s *Store) LoadWatch(ctx context.Context, chain string, since int64, table 
 	if version == since {
 		return version, nil
 	}
-	rows, err := s.pool.Query(ctx, watchedScripts, chain, since)
+	rows, err := s.querier(ctx).Query(ctx, watchedScripts, chain, since)
 	if err != nil {
 		return 0, fmt.Errorf("read watched scripts: %w", err)
 	}
@@ -86,7 +86,7 @@ func (s *Store) loadOutpoints(ctx context.Context, chain string, since int64, ta
 	if since >= 0 {
 		query, args = watchedOutputsSince, []any{chain, since}
 	}
-	rows, err := s.pool.Query(ctx, query, args...)
+	rows, err := s.querier(ctx).Query(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("read watched outputs: %w", err)
 	}

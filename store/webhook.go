@@ -59,7 +59,7 @@ func secretOf(id uuid.UUID) []byte { return []byte("endpoint " + id.String()) }
 
 // Endpoint implements webhook.Endpoints.
 func (s *Store) Endpoint(ctx context.Context, realm indexer.Realm, id uuid.UUID) (webhook.Endpoint, error) {
-	row, err := s.queries().Endpoint(ctx, db.EndpointParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	row, err := s.queries(ctx).Endpoint(ctx, db.EndpointParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return webhook.Endpoint{}, fmt.Errorf("read endpoint: %w", orNotFound(err))
 	}
@@ -68,7 +68,7 @@ func (s *Store) Endpoint(ctx context.Context, realm indexer.Realm, id uuid.UUID)
 
 // OutboundEndpoint implements webhook.Endpoints.
 func (s *Store) OutboundEndpoint(ctx context.Context, realm indexer.Realm) (webhook.Endpoint, error) {
-	row, err := s.queries().OutboundEndpoint(ctx, db.OutboundEndpointParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	row, err := s.queries(ctx).OutboundEndpoint(ctx, db.OutboundEndpointParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return webhook.Endpoint{}, fmt.Errorf("read outbound endpoint: %w", orNotFound(err))
 	}
@@ -77,7 +77,7 @@ func (s *Store) OutboundEndpoint(ctx context.Context, realm indexer.Realm) (webh
 
 // Endpoints implements webhook.Endpoints.
 func (s *Store) Endpoints(ctx context.Context, realm indexer.Realm) ([]webhook.Endpoint, map[uuid.UUID]int64, error) {
-	q := s.queries()
+	q := s.queries(ctx)
 	rows, err := q.Endpoints(ctx, db.EndpointsParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read endpoints: %w", err)

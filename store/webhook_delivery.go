@@ -28,13 +28,13 @@ func (s *Store) Deliveries(ctx context.Context, realm indexer.Realm, id uuid.UUI
 		p.Before = math.MaxInt64
 	}
 	if filter.Event != uuid.Nil {
-		e, err := s.queries().EventByID(ctx, db.EventByIDParams{Uid: filter.Event, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+		e, err := s.queries(ctx).EventByID(ctx, db.EventByIDParams{Uid: filter.Event, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 		if err != nil {
 			return nil, fmt.Errorf("read event: %w", orNotFound(err))
 		}
 		p.Above, p.Before = *e.Seq-1, *e.Seq+1
 	}
-	rows, err := s.queries().Deliveries(ctx, p)
+	rows, err := s.queries(ctx).Deliveries(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
@@ -54,7 +54,7 @@ func (s *Store) Attempts(ctx context.Context, realm indexer.Realm, id uuid.UUID,
 	if _, err := s.Endpoint(ctx, realm, id); err != nil {
 		return nil, err
 	}
-	rows, err := s.queries().Attempts(ctx, db.AttemptsParams{EndpointID: id, Seq: seq})
+	rows, err := s.queries(ctx).Attempts(ctx, db.AttemptsParams{EndpointID: id, Seq: seq})
 	if err != nil {
 		return nil, fmt.Errorf("read attempts: %w", err)
 	}

@@ -17,7 +17,7 @@ var _ webhook.Outbox = (*Store)(nil)
 
 // FanOut implements webhook.Outbox.
 func (s *Store) FanOut(ctx context.Context, limit int) (int, error) {
-	q := s.queries()
+	q := s.queries(ctx)
 	at, err := q.FanoutPosition(ctx, int32(limit))
 	if err != nil {
 		return 0, fmt.Errorf("read position: %w", err)
@@ -45,7 +45,7 @@ func (s *Store) Claim(ctx context.Context, owner uuid.UUID, lease time.Duration,
 	for id, n := range free {
 		p.Busy, p.Free = append(p.Busy, id), append(p.Free, int32(n))
 	}
-	rows, err := s.queries().ClaimDeliveries(ctx, p)
+	rows, err := s.queries(ctx).ClaimDeliveries(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("claim deliveries: %w", err)
 	}
@@ -76,7 +76,7 @@ func (s *Store) Complete(ctx context.Context, owner uuid.UUID, outcomes []webhoo
 		p.Statuses, p.Errors = append(p.Statuses, int32(o.Status)), append(p.Errors, o.Error)
 		p.Headers, p.Bodies = append(p.Headers, string(o.Headers)), append(p.Bodies, append([]byte{}, o.Body...))
 	}
-	counted, err := s.queries().CompleteDeliveries(ctx, p)
+	counted, err := s.queries(ctx).CompleteDeliveries(ctx, p)
 	if err != nil {
 		return 0, fmt.Errorf("write %d outcomes: %w", len(outcomes), err)
 	}
@@ -89,7 +89,7 @@ func (s *Store) Mark(ctx context.Context, endpoints map[uuid.UUID]string) error 
 	for id, why := range endpoints {
 		p.Ids, p.Errors = append(p.Ids, id), append(p.Errors, why)
 	}
-	if err := s.queries().MarkEndpoints(ctx, p); err != nil {
+	if err := s.queries(ctx).MarkEndpoints(ctx, p); err != nil {
 		return fmt.Errorf("mark %d endpoints: %w", len(endpoints), err)
 	}
 	return nil
@@ -97,7 +97,7 @@ func (s *Store) Mark(ctx context.Context, endpoints map[uuid.UUID]string) error 
 
 // Disable implements webhook.Outbox.
 func (s *Store) Disable(ctx context.Context, endpoints []uuid.UUID) error {
-	if err := s.queries().DisableGone(ctx, endpoints); err != nil {
+	if err := s.queries(ctx).DisableGone(ctx, endpoints); err != nil {
 		return fmt.Errorf("disable %d endpoints: %w", len(endpoints), err)
 	}
 	return nil
@@ -105,7 +105,7 @@ func (s *Store) Disable(ctx context.Context, endpoints []uuid.UUID) error {
 
 // Secrets implements webhook.Outbox.
 func (s *Store) Secrets(ctx context.Context, id uuid.UUID) ([]webhook.Secret, int64, error) {
-	rows, err := s.queries().EndpointSecrets(ctx, id)
+	rows, err := s.queries(ctx).EndpointSecrets(ctx, id)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read signing secrets: %w", err)
 	}
@@ -124,7 +124,7 @@ func (s *Store) Secrets(ctx context.Context, id uuid.UUID) ([]webhook.Secret, in
 
 // Beat implements webhook.Outbox.
 func (s *Store) Beat(ctx context.Context, owner uuid.UUID, alive time.Duration) (int, error) {
-	q := s.queries()
+	q := s.queries(ctx)
 	if err := q.BeatDispatcher(ctx, db.BeatDispatcherParams{ID: owner, Seconds: alive.Seconds()}); err != nil {
 		return 0, fmt.Errorf("write sign of life: %w", err)
 	}
@@ -137,7 +137,7 @@ func (s *Store) Beat(ctx context.Context, owner uuid.UUID, alive time.Duration) 
 
 // Leave implements webhook.Outbox.
 func (s *Store) Leave(ctx context.Context, owner uuid.UUID) error {
-	if err := s.queries().EndDispatcher(ctx, &owner); err != nil {
+	if err := s.queries(ctx).EndDispatcher(ctx, &owner); err != nil {
 		return fmt.Errorf("give up deliveries: %w", err)
 	}
 	return nil

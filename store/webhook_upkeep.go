@@ -20,7 +20,8 @@ const (
 )
 
 // Upkeep implements webhook.Outbox. The log of deliveries has one partition for
-// each day by UTC, so that what is too old goes without a trace in the table.
+// each day by UTC, so that what is too old goes without a trace in the table. Kept answers and
+// signatures go here too.
 func (s *Store) Upkeep(ctx context.Context, keep time.Duration) error {
 	var now time.Time
 	if err := s.pool.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
@@ -37,10 +38,11 @@ func (s *Store) Upkeep(ctx context.Context, keep time.Duration) error {
 			return err
 		}
 	}
-	q := s.queries()
+	q := s.queries(ctx)
 	return errors.Join(
 		q.DropOldHistory(ctx, now.Add(-keep)), q.DropOldAttempts(ctx, now.Add(-keep)),
 		q.DropDispatchers(ctx), q.DropEndedSecrets(ctx),
+		q.DropOldAnswers(ctx, answersKept.Seconds()), q.DropOldSignatures(ctx),
 	)
 }
 

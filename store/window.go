@@ -20,7 +20,7 @@ func (s *Store) MovedWindows(ctx context.Context, chain string, scripts [][]byte
 		digest := sha256.Sum256(script)
 		digests[i] = digest[:]
 	}
-	rows, err := db.New(s.side).MovedWindows(ctx, db.MovedWindowsParams{Chain: chain, Digests: digests, Gap: int64(gap)})
+	rows, err := db.New(s.beside(ctx)).MovedWindows(ctx, db.MovedWindowsParams{Chain: chain, Digests: digests, Gap: int64(gap)})
 	if err != nil {
 		return nil, fmt.Errorf("read moved windows: %w", err)
 	}

@@ -37,12 +37,13 @@ type KeyChanges interface {
 	CreateKey(ctx context.Context, key Key) error
 
 	// Keys returns the keys of a realm, revoked ones too, oldest first; of
-	// one owner unless owner is "".
+	// one owner unless owner is "". Their secrets are left out.
 	Keys(ctx context.Context, realm indexer.Realm, owner string) ([]Key, error)
 
 	// ChangeKey locks a key, lets change edit it, and stores name, scopes,
-	// expiry, addresses, limit, hashes, secrets and revocation. It returns the key as it
-	// is then, indexer.ErrNotFound, or what change returned; then nothing is stored.
+	// expiry, addresses, limit, unsigned query, hashes, secrets and revocation. It
+	// returns the key as it is then, indexer.ErrNotFound, or what change returned;
+	// then nothing is stored.
 	ChangeKey(ctx context.Context, realm indexer.Realm, id string, change func(*Key) error) (Key, error)
 }
 

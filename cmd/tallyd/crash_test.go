@@ -271,6 +271,9 @@ func elsewhere() map[string]string {
 	return map[string]string{
 		"rebase": "the node would have to lose its chain: store tests it, and the tests of dev",
 		"sync":   "no venue is followed by the daemon yet: store tests it",
+
+		"change_key": "no key is changed in this history: store tests it",
+		"request":    "it is around the others here: store tests it alone",
 	}
 }
 

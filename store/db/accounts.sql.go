@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/google/uuid"
 )
@@ -27,7 +28,9 @@ SELECT
     created_at,
     synced_at,
     deleted_at,
-    venue
+    venue,
+    created_by,
+    meta_data
 FROM accounts
 WHERE id = $1
 AND tenant = $2
@@ -61,6 +64,8 @@ func (q *Queries) Account(ctx context.Context, arg AccountParams) (Account, erro
 		&i.SyncedAt,
 		&i.DeletedAt,
 		&i.Venue,
+		&i.CreatedBy,
+		&i.MetaData,
 	)
 	return i, err
 }
@@ -81,7 +86,9 @@ SELECT
     created_at,
     synced_at,
     deleted_at,
-    venue
+    venue,
+    created_by,
+    meta_data
 FROM accounts
 WHERE tenant = $1
 AND environment = $2
@@ -125,6 +132,8 @@ func (q *Queries) AccountByWallet(ctx context.Context, arg AccountByWalletParams
 		&i.SyncedAt,
 		&i.DeletedAt,
 		&i.Venue,
+		&i.CreatedBy,
+		&i.MetaData,
 	)
 	return i, err
 }
@@ -160,7 +169,9 @@ SELECT
     created_at,
     synced_at,
     deleted_at,
-    venue
+    venue,
+    created_by,
+    meta_data
 FROM accounts
 WHERE user_id = $1
 AND tenant = $2
@@ -201,6 +212,8 @@ func (q *Queries) Accounts(ctx context.Context, arg AccountsParams) ([]Account, 
 			&i.SyncedAt,
 			&i.DeletedAt,
 			&i.Venue,
+			&i.CreatedBy,
+			&i.MetaData,
 		); err != nil {
 			return nil, err
 		}
@@ -213,8 +226,34 @@ func (q *Queries) Accounts(ctx context.Context, arg AccountsParams) ([]Account, 
 }
 
 const createAccount = `-- name: CreateAccount :execrows
-INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, wallet_digest, name, description)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO accounts (
+    id,
+    tenant,
+    environment,
+    user_id,
+    chain,
+    kind,
+    wallet,
+    wallet_digest,
+    name,
+    description,
+    created_by,
+    meta_data
+)
+VALUES (
+    $1,
+    $2,
+    $3,
+    $4,
+    $5,
+    $6,
+    $7,
+    $8,
+    $9,
+    $10,
+    $11,
+    $12
+)
 ON CONFLICT (user_id, chain, wallet_digest) WHERE deleted_at IS NULL DO NOTHING
 `
 
@@ -229,6 +268,8 @@ type CreateAccountParams struct {
 	WalletDigest []byte
 	Name         string
 	Description  string
+	CreatedBy    string
+	MetaData     json.RawMessage
 }
 
 // CreateAccount adds an account, or changes nothing if the user has the wallet
@@ -245,6 +286,8 @@ func (q *Queries) CreateAccount(ctx context.Context, arg CreateAccountParams) (i
 		arg.WalletDigest,
 		arg.Name,
 		arg.Description,
+		arg.CreatedBy,
+		arg.MetaData,
 	)
 	if err != nil {
 		return 0, err

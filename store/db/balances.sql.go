@@ -15,7 +15,7 @@ import (
 
 const accountStates = `-- name: AccountStates :many
 SELECT
-    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at, a.venue,
+    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at, a.venue, a.created_by, a.meta_data,
     c.family,
     coalesce(c.height, -1)::bigint AS height,
     c.head,
@@ -119,6 +119,8 @@ func (q *Queries) AccountStates(ctx context.Context, arg AccountStatesParams) ([
 			&i.Account.SyncedAt,
 			&i.Account.DeletedAt,
 			&i.Account.Venue,
+			&i.Account.CreatedBy,
+			&i.Account.MetaData,
 			&i.Family,
 			&i.Height,
 			&i.Head,

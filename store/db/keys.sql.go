@@ -7,25 +7,129 @@ package db
 
 import (
 	"context"
+	"encoding/json"
+	"net/netip"
 	"time"
 )
 
+const changeKey = `-- name: ChangeKey :one
+UPDATE keys
+SET
+    name = $1,
+    hash = $2,
+    scopes = $3,
+    expires_at = $4,
+    revoked_at = $5,
+    secret = $6,
+    old_hash = $7,
+    old_secret = $8,
+    old_until = $9,
+    unsigned_query = $10,
+    addresses = $11,
+    per_minute = $12,
+    version = version + 1,
+    changed_at = clock_timestamp()
+WHERE id = $13
+RETURNING version
+`
+
+type ChangeKeyParams struct {
+	Name          string
+	Hash          []byte
+	Scopes        []string
+	ExpiresAt     *time.Time
+	RevokedAt     *time.Time
+	Secret        []byte
+	OldHash       []byte
+	OldSecret     []byte
+	OldUntil      *time.Time
+	UnsignedQuery bool
+	Addresses     []netip.Prefix
+	PerMinute     int32
+	ID            string
+}
+
+// ChangeKey stores what can be changed of a key. The time is that of the clock and
+// not of the transaction, which may have begun long ago: see KeysChanged.
+func (q *Queries) ChangeKey(ctx context.Context, arg ChangeKeyParams) (int64, error) {
+	row := q.db.QueryRow(ctx, changeKey,
+		arg.Name,
+		arg.Hash,
+		arg.Scopes,
+		arg.ExpiresAt,
+		arg.RevokedAt,
+		arg.Secret,
+		arg.OldHash,
+		arg.OldSecret,
+		arg.OldUntil,
+		arg.UnsignedQuery,
+		arg.Addresses,
+		arg.PerMinute,
+		arg.ID,
+	)
+	var version int64
+	err := row.Scan(&version)
+	return version, err
+}
+
 const createKey = `-- name: CreateKey :one
-INSERT INTO keys (id, tenant, environment, owner, name, hash, scopes, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO keys (
+    id,
+    tenant,
+    environment,
+    owner,
+    name,
+    hash,
+    scopes,
+    created_at,
+    expires_at,
+    kind,
+    secret,
+    unsigned_query,
+    addresses,
+    per_minute,
+    created_by,
+    meta_data
+)
+VALUES (
+    $1,
+    $2,
+    $3,
+    $4,
+    $5,
+    $6,
+    $7,
+    $8,
+    $9,
+    $10,
+    $11,
+    $12,
+    $13,
+    $14,
+    $15,
+    $16
+)
 ON CONFLICT DO NOTHING
 RETURNING created_at
 `
 
 type CreateKeyParams struct {
-	ID          string
-	Tenant      string
-	Environment string
-	Owner       string
-	Name        string
-	Hash        []byte
-	Scopes      []string
-	ExpiresAt   *time.Time
+	ID            string
+	Tenant        string
+	Environment   string
+	Owner         string
+	Name          string
+	Hash          []byte
+	Scopes        []string
+	CreatedAt     time.Time
+	ExpiresAt     *time.Time
+	Kind          string
+	Secret        []byte
+	UnsignedQuery bool
+	Addresses     []netip.Prefix
+	PerMinute     int32
+	CreatedBy     string
+	MetaData      json.RawMessage
 }
 
 // CreateKey adds a key to a realm.
@@ -38,7 +142,15 @@ func (q *Queries) CreateKey(ctx context.Context, arg CreateKeyParams) (time.Time
 		arg.Name,
 		arg.Hash,
 		arg.Scopes,
+		arg.CreatedAt,
 		arg.ExpiresAt,
+		arg.Kind,
+		arg.Secret,
+		arg.UnsignedQuery,
+		arg.Addresses,
+		arg.PerMinute,
+		arg.CreatedBy,
+		arg.MetaData,
 	)
 	var created_at time.Time
 	err := row.Scan(&created_at)
@@ -57,7 +169,19 @@ SELECT
     created_at,
     expires_at,
     last_used_at,
-    revoked_at
+    revoked_at,
+    kind,
+    secret,
+    old_hash,
+    old_secret,
+    old_until,
+    unsigned_query,
+    addresses,
+    per_minute,
+    created_by,
+    meta_data,
+    version,
+    changed_at
 FROM keys WHERE id = $1
 `
 
@@ -77,6 +201,18 @@ func (q *Queries) KeyByID(ctx context.Context, id string) (Key, error) {
 		&i.ExpiresAt,
 		&i.LastUsedAt,
 		&i.RevokedAt,
+		&i.Kind,
+		&i.Secret,
+		&i.OldHash,
+		&i.OldSecret,
+		&i.OldUntil,
+		&i.UnsignedQuery,
+		&i.Addresses,
+		&i.PerMinute,
+		&i.CreatedBy,
+		&i.MetaData,
+		&i.Version,
+		&i.ChangedAt,
 	)
 	return i, err
 }
@@ -93,21 +229,36 @@ SELECT
     created_at,
     expires_at,
     last_used_at,
-    revoked_at
+    revoked_at,
+    kind,
+    secret,
+    old_hash,
+    old_secret,
+    old_until,
+    unsigned_query,
+    addresses,
+    per_minute,
+    created_by,
+    meta_data,
+    version,
+    changed_at
 FROM keys
 WHERE tenant = $1
 AND environment = $2
+AND (owner = $3 OR $3 = '')
 ORDER BY created_at, id
 `
 
 type KeysParams struct {
 	Tenant      string
 	Environment string
+	Owner       string
 }
 
-// Keys returns the keys of a realm, oldest first.
+// Keys returns the keys of a realm, oldest first, of one owner unless that is
+// empty.
 func (q *Queries) Keys(ctx context.Context, arg KeysParams) ([]Key, error) {
-	rows, err := q.db.Query(ctx, keys, arg.Tenant, arg.Environment)
+	rows, err := q.db.Query(ctx, keys, arg.Tenant, arg.Environment, arg.Owner)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +278,18 @@ func (q *Queries) Keys(ctx context.Context, arg KeysParams) ([]Key, error) {
 			&i.ExpiresAt,
 			&i.LastUsedAt,
 			&i.RevokedAt,
+			&i.Kind,
+			&i.Secret,
+			&i.OldHash,
+			&i.OldSecret,
+			&i.OldUntil,
+			&i.UnsignedQuery,
+			&i.Addresses,
+			&i.PerMinute,
+			&i.CreatedBy,
+			&i.MetaData,
+			&i.Version,
+			&i.ChangedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -138,27 +301,108 @@ func (q *Queries) Keys(ctx context.Context, arg KeysParams) ([]Key, error) {
 	return items, nil
 }
 
-const revokeKey = `-- name: RevokeKey :execrows
-UPDATE keys
-SET revoked_at = coalesce(revoked_at, now())
+const keysChanged = `-- name: KeysChanged :many
+SELECT
+    id,
+    version
+FROM keys
+WHERE changed_at > now() - interval '1 minute'
+`
+
+type KeysChangedRow struct {
+	ID      string
+	Version int64
+}
+
+// KeysChanged returns the keys that changed within the last minute.
+func (q *Queries) KeysChanged(ctx context.Context) ([]KeysChangedRow, error) {
+	rows, err := q.db.Query(ctx, keysChanged)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []KeysChangedRow{}
+	for rows.Next() {
+		var i KeysChangedRow
+		if err := rows.Scan(&i.ID, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockKey = `-- name: LockKey :one
+SELECT
+    id,
+    tenant,
+    environment,
+    owner,
+    name,
+    hash,
+    scopes,
+    created_at,
+    expires_at,
+    last_used_at,
+    revoked_at,
+    kind,
+    secret,
+    old_hash,
+    old_secret,
+    old_until,
+    unsigned_query,
+    addresses,
+    per_minute,
+    created_by,
+    meta_data,
+    version,
+    changed_at
+FROM keys
 WHERE id = $1
 AND tenant = $2
 AND environment = $3
+FOR UPDATE
 `
 
-type RevokeKeyParams struct {
+type LockKeyParams struct {
 	ID          string
 	Tenant      string
 	Environment string
 }
 
-// RevokeKey ends a key. One that was ended earlier keeps its time.
-func (q *Queries) RevokeKey(ctx context.Context, arg RevokeKeyParams) (int64, error) {
-	result, err := q.db.Exec(ctx, revokeKey, arg.ID, arg.Tenant, arg.Environment)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// LockKey returns one key of a realm and keeps others from changing it.
+func (q *Queries) LockKey(ctx context.Context, arg LockKeyParams) (Key, error) {
+	row := q.db.QueryRow(ctx, lockKey, arg.ID, arg.Tenant, arg.Environment)
+	var i Key
+	err := row.Scan(
+		&i.ID,
+		&i.Tenant,
+		&i.Environment,
+		&i.Owner,
+		&i.Name,
+		&i.Hash,
+		&i.Scopes,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+		&i.RevokedAt,
+		&i.Kind,
+		&i.Secret,
+		&i.OldHash,
+		&i.OldSecret,
+		&i.OldUntil,
+		&i.UnsignedQuery,
+		&i.Addresses,
+		&i.PerMinute,
+		&i.CreatedBy,
+		&i.MetaData,
+		&i.Version,
+		&i.ChangedAt,
+	)
+	return i, err
 }
 
 const touchKeys = `-- name: TouchKeys :exec

@@ -30,7 +30,7 @@ type Account struct {
 	DeletedAt    *time.Time
 	Venue        string
 	CreatedBy    string
-	MetaData     []byte
+	MetaData     json.RawMessage
 }
 
 type AccountScript struct {
@@ -43,16 +43,12 @@ type AccountScript struct {
 }
 
 type Answer struct {
+	ID          []byte
 	Tenant      string
 	Environment string
 	Caller      string
-	Method      string
-	Path        string
-	Key         string
 	Fingerprint []byte
-	Status      int32
-	ContentType string
-	Body        []byte
+	Sealed      []byte
 	CreatedAt   time.Time
 }
 
@@ -267,7 +263,7 @@ type Key struct {
 	Addresses     []netip.Prefix
 	PerMinute     int32
 	CreatedBy     string
-	MetaData      []byte
+	MetaData      json.RawMessage
 	Version       int64
 	ChangedAt     time.Time
 }
@@ -346,7 +342,7 @@ type Tenant struct {
 	Name      string
 	CreatedAt time.Time
 	CreatedBy string
-	MetaData  []byte
+	MetaData  json.RawMessage
 }
 
 type Transfer struct {
@@ -383,5 +379,5 @@ type User struct {
 	CreatedAt   time.Time
 	DeletedAt   *time.Time
 	CreatedBy   string
-	MetaData    []byte
+	MetaData    json.RawMessage
 }

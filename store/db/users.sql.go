@@ -7,34 +7,15 @@ package db
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-const createTenant = `-- name: CreateTenant :execrows
-INSERT INTO tenants (id, name)
-VALUES ($1, $2)
-ON CONFLICT DO NOTHING
-`
-
-type CreateTenantParams struct {
-	ID   string
-	Name string
-}
-
-// CreateTenant adds a tenant, or changes nothing if it is there.
-func (q *Queries) CreateTenant(ctx context.Context, arg CreateTenantParams) (int64, error) {
-	result, err := q.db.Exec(ctx, createTenant, arg.ID, arg.Name)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const createUser = `-- name: CreateUser :execrows
-INSERT INTO users (id, tenant, environment, name, created_at)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO users (id, tenant, environment, name, created_at, created_by, meta_data)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 `
 
 type CreateUserParams struct {
@@ -43,6 +24,8 @@ type CreateUserParams struct {
 	Environment string
 	Name        string
 	CreatedAt   time.Time
+	CreatedBy   string
+	MetaData    json.RawMessage
 }
 
 // CreateUser adds a user to a realm.
@@ -53,6 +36,8 @@ func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (int64, 
 		arg.Environment,
 		arg.Name,
 		arg.CreatedAt,
+		arg.CreatedBy,
+		arg.MetaData,
 	)
 	if err != nil {
 		return 0, err
@@ -128,7 +113,15 @@ WHERE id = $2
 AND tenant = $3
 AND environment = $4
 AND deleted_at IS NULL
-RETURNING id, name, created_at
+RETURNING
+    id,
+    tenant,
+    environment,
+    name,
+    created_at,
+    deleted_at,
+    created_by,
+    meta_data
 `
 
 type RenameUserParams struct {
@@ -138,27 +131,38 @@ type RenameUserParams struct {
 	Environment string
 }
 
-type RenameUserRow struct {
-	ID        uuid.UUID
-	Name      string
-	CreatedAt time.Time
-}
-
 // RenameUser changes the name of a user.
-func (q *Queries) RenameUser(ctx context.Context, arg RenameUserParams) (RenameUserRow, error) {
+func (q *Queries) RenameUser(ctx context.Context, arg RenameUserParams) (User, error) {
 	row := q.db.QueryRow(ctx, renameUser,
 		arg.Name,
 		arg.ID,
 		arg.Tenant,
 		arg.Environment,
 	)
-	var i RenameUserRow
-	err := row.Scan(&i.ID, &i.Name, &i.CreatedAt)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Tenant,
+		&i.Environment,
+		&i.Name,
+		&i.CreatedAt,
+		&i.DeletedAt,
+		&i.CreatedBy,
+		&i.MetaData,
+	)
 	return i, err
 }
 
 const user = `-- name: User :one
-SELECT id, name, created_at
+SELECT
+    id,
+    tenant,
+    environment,
+    name,
+    created_at,
+    deleted_at,
+    created_by,
+    meta_data
 FROM users
 WHERE id = $1
 AND tenant = $2
@@ -172,22 +176,33 @@ type UserParams struct {
 	Environment string
 }
 
-type UserRow struct {
-	ID        uuid.UUID
-	Name      string
-	CreatedAt time.Time
-}
-
 // User returns one user of a realm.
-func (q *Queries) User(ctx context.Context, arg UserParams) (UserRow, error) {
+func (q *Queries) User(ctx context.Context, arg UserParams) (User, error) {
 	row := q.db.QueryRow(ctx, user, arg.ID, arg.Tenant, arg.Environment)
-	var i UserRow
-	err := row.Scan(&i.ID, &i.Name, &i.CreatedAt)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Tenant,
+		&i.Environment,
+		&i.Name,
+		&i.CreatedAt,
+		&i.DeletedAt,
+		&i.CreatedBy,
+		&i.MetaData,
+	)
 	return i, err
 }
 
 const users = `-- name: Users :many
-SELECT id, name, created_at
+SELECT
+    id,
+    tenant,
+    environment,
+    name,
+    created_at,
+    deleted_at,
+    created_by,
+    meta_data
 FROM users
 WHERE tenant = $1
 AND environment = $2
@@ -200,23 +215,26 @@ type UsersParams struct {
 	Environment string
 }
 
-type UsersRow struct {
-	ID        uuid.UUID
-	Name      string
-	CreatedAt time.Time
-}
-
 // Users returns the users of a realm, oldest first.
-func (q *Queries) Users(ctx context.Context, arg UsersParams) ([]UsersRow, error) {
+func (q *Queries) Users(ctx context.Context, arg UsersParams) ([]User, error) {
 	rows, err := q.db.Query(ctx, users, arg.Tenant, arg.Environment)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []UsersRow{}
+	items := []User{}
 	for rows.Next() {
-		var i UsersRow
-		if err := rows.Scan(&i.ID, &i.Name, &i.CreatedAt); err != nil {
+		var i User
+		if err := rows.Scan(
+			&i.ID,
+			&i.Tenant,
+			&i.Environment,
+			&i.Name,
+			&i.CreatedAt,
+			&i.DeletedAt,
+			&i.CreatedBy,
+			&i.MetaData,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -25,8 +25,36 @@ func (q *Queries) CreateStream(ctx context.Context, accountID uuid.UUID) error {
 }
 
 const createVenueAccount = `-- name: CreateVenueAccount :execrows
-INSERT INTO accounts (id, tenant, environment, user_id, chain, venue, kind, wallet, wallet_digest, name, description)
-VALUES ($1, $2, $3, $4, '', $5, 'venue', $6, $7, $8, $9)
+INSERT INTO accounts (
+    id,
+    tenant,
+    environment,
+    user_id,
+    chain,
+    venue,
+    kind,
+    wallet,
+    wallet_digest,
+    name,
+    description,
+    created_by,
+    meta_data
+)
+VALUES (
+    $1,
+    $2,
+    $3,
+    $4,
+    '',
+    $5,
+    'venue',
+    $6,
+    $7,
+    $8,
+    $9,
+    $10,
+    $11
+)
 ON CONFLICT (user_id, chain, wallet_digest) WHERE deleted_at IS NULL DO NOTHING
 `
 
@@ -40,6 +68,8 @@ type CreateVenueAccountParams struct {
 	WalletDigest []byte
 	Name         string
 	Description  string
+	CreatedBy    string
+	MetaData     json.RawMessage
 }
 
 // CreateVenueAccount adds an account at a venue, or changes nothing if the user
@@ -55,6 +85,8 @@ func (q *Queries) CreateVenueAccount(ctx context.Context, arg CreateVenueAccount
 		arg.WalletDigest,
 		arg.Name,
 		arg.Description,
+		arg.CreatedBy,
+		arg.MetaData,
 	)
 	if err != nil {
 		return 0, err

@@ -1,8 +1,34 @@
 -- name: CreateAccount :execrows
 -- CreateAccount adds an account, or changes nothing if the user has the wallet
 -- connected already.
-INSERT INTO accounts (id, tenant, environment, user_id, chain, kind, wallet, wallet_digest, name, description)
-VALUES (@id, @tenant, @environment, @user_id, @chain, @kind, @wallet, @wallet_digest, @name, @description)
+INSERT INTO accounts (
+    id,
+    tenant,
+    environment,
+    user_id,
+    chain,
+    kind,
+    wallet,
+    wallet_digest,
+    name,
+    description,
+    created_by,
+    meta_data
+)
+VALUES (
+    @id,
+    @tenant,
+    @environment,
+    @user_id,
+    @chain,
+    @kind,
+    @wallet,
+    @wallet_digest,
+    @name,
+    @description,
+    @created_by,
+    @meta_data
+)
 ON CONFLICT (user_id, chain, wallet_digest) WHERE deleted_at IS NULL DO NOTHING;
 
 -- name: LinkScripts :exec
@@ -42,7 +68,9 @@ SELECT
     created_at,
     synced_at,
     deleted_at,
-    venue
+    venue,
+    created_by,
+    meta_data
 FROM accounts
 WHERE id = @id
 AND tenant = @tenant
@@ -73,7 +101,9 @@ SELECT
     created_at,
     synced_at,
     deleted_at,
-    venue
+    venue,
+    created_by,
+    meta_data
 FROM accounts
 WHERE tenant = @tenant
 AND environment = @environment
@@ -99,7 +129,9 @@ SELECT
     created_at,
     synced_at,
     deleted_at,
-    venue
+    venue,
+    created_by,
+    meta_data
 FROM accounts
 WHERE user_id = @user_id
 AND tenant = @tenant

@@ -1,11 +1,19 @@
 -- name: CreateUser :execrows
 -- CreateUser adds a user to a realm.
-INSERT INTO users (id, tenant, environment, name, created_at)
-VALUES (@id, @tenant, @environment, @name, @created_at);
+INSERT INTO users (id, tenant, environment, name, created_at, created_by, meta_data)
+VALUES (@id, @tenant, @environment, @name, @created_at, @created_by, @meta_data);
 
 -- name: Users :many
 -- Users returns the users of a realm, oldest first.
-SELECT id, name, created_at
+SELECT
+    id,
+    tenant,
+    environment,
+    name,
+    created_at,
+    deleted_at,
+    created_by,
+    meta_data
 FROM users
 WHERE tenant = @tenant
 AND environment = @environment
@@ -14,7 +22,15 @@ ORDER BY created_at, id;
 
 -- name: User :one
 -- User returns one user of a realm.
-SELECT id, name, created_at
+SELECT
+    id,
+    tenant,
+    environment,
+    name,
+    created_at,
+    deleted_at,
+    created_by,
+    meta_data
 FROM users
 WHERE id = @id
 AND tenant = @tenant
@@ -39,7 +55,15 @@ WHERE id = @id
 AND tenant = @tenant
 AND environment = @environment
 AND deleted_at IS NULL
-RETURNING id, name, created_at;
+RETURNING
+    id,
+    tenant,
+    environment,
+    name,
+    created_at,
+    deleted_at,
+    created_by,
+    meta_data;
 
 -- name: DeleteUser :execrows
 -- DeleteUser ends a user.
@@ -56,9 +80,3 @@ UPDATE accounts
 SET deleted_at = now()
 WHERE user_id = @user_id
 AND deleted_at IS NULL;
-
--- name: CreateTenant :execrows
--- CreateTenant adds a tenant, or changes nothing if it is there.
-INSERT INTO tenants (id, name)
-VALUES (@id, @name)
-ON CONFLICT DO NOTHING;

@@ -1,8 +1,36 @@
 -- name: CreateVenueAccount :execrows
 -- CreateVenueAccount adds an account at a venue, or changes nothing if the user
 -- has the login connected already.
-INSERT INTO accounts (id, tenant, environment, user_id, chain, venue, kind, wallet, wallet_digest, name, description)
-VALUES (@id, @tenant, @environment, @user_id, '', @venue, 'venue', @wallet, @wallet_digest, @name, @description)
+INSERT INTO accounts (
+    id,
+    tenant,
+    environment,
+    user_id,
+    chain,
+    venue,
+    kind,
+    wallet,
+    wallet_digest,
+    name,
+    description,
+    created_by,
+    meta_data
+)
+VALUES (
+    @id,
+    @tenant,
+    @environment,
+    @user_id,
+    '',
+    @venue,
+    'venue',
+    @wallet,
+    @wallet_digest,
+    @name,
+    @description,
+    @created_by,
+    @meta_data
+)
 ON CONFLICT (user_id, chain, wallet_digest) WHERE deleted_at IS NULL DO NOTHING;
 
 -- name: CreateStream :exec
