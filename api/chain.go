@@ -45,12 +45,10 @@ type chainsOutput struct {
 }
 
 func (r *Router) mountChains() {
-	huma.Register(r.api, huma.Operation{
+	huma.Register(r.api, r.cfg.Gate.Guard(huma.Operation{
 		OperationID: "ListChains", Method: http.MethodGet, Path: "/v1/chains",
 		Summary: "State of every chain", Tags: []string{"Operation"},
-		Security:    []map[string][]string{{"ProjectToken": {}}},
-		Middlewares: huma.Middlewares{r.cfg.Gate.Key(http.StatusUnauthorized, "chains", "read")},
-	}, r.listChains)
+	}, access.Rule{Surface: access.Own, Scope: "chains:read"}), r.listChains)
 }
 
 // listChains answers with the chains of the caller's environment.

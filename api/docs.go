@@ -4,6 +4,8 @@ import (
 	"embed"
 	"net/http"
 	"path"
+
+	"tallyd/api/access"
 )
 
 // docsFiles are the documentation page: one document, one sheet, one script,
@@ -13,11 +15,11 @@ import (
 var docsFiles embed.FS
 
 // mountDocs serves the documentation page.
-func mountDocs(routes routeRecorder) {
+func (r *Router) mountDocs(rule access.Rule) {
 	serve := func(pattern, name, contentType string) {
 		// The file is embedded: it is there.
 		content, _ := docsFiles.ReadFile(path.Join("docs", name))
-		routes.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+		r.page(pattern, rule, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)
 			w.Header().Set("Content-Security-Policy",
 				"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -47,14 +47,12 @@ type (
 )
 
 func (r *Router) mountEvents() {
-	huma.Register(r.api, huma.Operation{
+	huma.Register(r.api, r.cfg.Gate.Guard(huma.Operation{
 		OperationID: "ListEvents", Method: http.MethodGet, Path: "/v1/events",
 		Summary:     "Events after a number",
 		Description: "A pull feed. Ask again with after=next; an empty page means that nothing happened since.",
 		Tags:        []string{"Events"},
-		Security:    []map[string][]string{{"ProjectToken": {}}},
-		Middlewares: huma.Middlewares{r.cfg.Gate.Key(http.StatusUnauthorized, "events", "read")},
-	}, r.listEvents)
+	}, access.Rule{Surface: access.Own, Scope: "events:read"}), r.listEvents)
 }
 
 func (r *Router) listEvents(ctx context.Context, in *eventsInput) (*eventsOutput, error) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"math/big"
@@ -86,6 +87,9 @@ func newDesk(t *testing.T) *desk {
 	d.url = server.URL
 	return d
 }
+
+// nothing is the handler of an operation that does nothing.
+func (*desk) nothing(context.Context, *struct{}) (*struct{}, error) { return &struct{}{}, nil }
 
 // answer is one answer with its body read.
 type answer struct {

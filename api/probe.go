@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"tallyd/api/access"
 	"tallyd/api/problem"
 	"tallyd/indexer"
 )
@@ -56,9 +57,10 @@ func (r *Router) mountProbes() {
 	root := operation("Root", "/{$}", "What this is")
 	// In the document the path is the one a client writes.
 	root.Hidden = true
-	huma.Register(r.api, root, r.root)
-	huma.Register(r.api, operation("Health", "/health", "Whether the process serves"), r.health)
-	huma.Register(r.api, operation("Ready", "/ready", "Whether the store answers and every chain has started"), r.ready)
+	huma.Register(r.api, r.cfg.Gate.Guard(root, access.Rule{Public: true}), r.root)
+	probe := access.Rule{Public: true, Probe: true}
+	huma.Register(r.api, r.cfg.Gate.Guard(operation("Health", "/health", "Whether the process serves"), probe), r.health)
+	huma.Register(r.api, r.cfg.Gate.Guard(operation("Ready", "/ready", "Whether the store answers and every chain has started"), probe), r.ready)
 }
 
 // root names the service, and sends a browser to the documentation.

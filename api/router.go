@@ -78,8 +78,10 @@ func New(cfg Config) (*Router, error) {
 		doc.Servers = []*huma.Server{{URL: cfg.PublicURL}}
 	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"ProjectToken": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "API key of a tenant, or the master key"},
-		"UserJWT":      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Token from /v1/users/{id}/auth"},
+		access.SchemeKey:       {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "API key of a tenant, or the master key. X-Blnk-Key is another name of this header"},
+		access.SchemeTimestamp: {Type: "apiKey", In: "header", Name: "X-Timestamp", Description: "Unix seconds, within 30 of the server's"},
+		access.SchemeSignature: {Type: "apiKey", In: "header", Name: "X-Signature", Description: "HMAC-SHA256 with the secret of a signed key over timestamp, method, path and SHA-256 of the body, one to a line, in lower-case hex"},
+		access.SchemeUser:      {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "Token from /v1/users/{id}/auth"},
 	}
 	// The page that huma would serve loads its scripts from elsewhere, and its
 	// hooks add a $schema to every body.
@@ -115,8 +117,11 @@ func (r *Router) Routes() []string { return slices.Sorted(slices.Values(r.routes
 // routeRecorder is the mux as the surfaces see it.
 type routeRecorder struct{ r *Router }
 
-// HandleFunc adds a route.
+// HandleFunc adds a route. One without a rule is a mistake in the program.
 func (m routeRecorder) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	if !m.r.cfg.Gate.Ruled(pattern) {
+		panic("no rule says who may call " + pattern)
+	}
 	m.r.routes = append(m.r.routes, pattern)
 	m.r.mux.HandleFunc(pattern, handler)
 }
@@ -126,14 +131,19 @@ func (m routeRecorder) ServeHTTP(w http.ResponseWriter, req *http.Request) { m.r
 
 // mountPages adds what is not an operation.
 func (r *Router) mountPages() {
-	routes := routeRecorder{r}
-	routes.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	page := access.Rule{Public: true}
+	r.page("GET /openapi.json", page, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(r.spec())
 	})
 	metrics := promhttp.HandlerFor(r.cfg.Metrics, promhttp.HandlerOpts{})
-	routes.HandleFunc("GET /metrics", metrics.ServeHTTP)
-	mountDocs(routes)
+	r.page("GET /metrics", access.Rule{Public: true, Probe: true}, metrics.ServeHTTP)
+	r.mountDocs(page)
+}
+
+// page adds a route that is no operation.
+func (r *Router) page(pattern string, rule access.Rule, serve http.HandlerFunc) {
+	routeRecorder{r}.HandleFunc(pattern, r.cfg.Gate.Open(pattern, rule, serve))
 }
 
 // ServeHTTP serves one request: within the limits, with one line in the log, and

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -9,9 +10,11 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"tallyd/api/problem"
@@ -61,6 +64,9 @@ type Gate struct {
 	realm  indexer.Realm
 	now    func() time.Time
 	used   *usage
+
+	table  sync.Mutex
+	routes map[string]Route // by pattern; guarded by table
 }
 
 // NewGate returns a Gate, or an error that names the setting that is missing.
@@ -73,8 +79,9 @@ func NewGate(cfg Config) (*Gate, error) {
 	}
 	g := &Gate{
 		keys: cfg.Keys, pepper: cfg.Pepper, tokens: cfg.Tokens, now: cfg.Now,
-		realm: indexer.Realm{Tenant: DefaultTenant, Environment: cfg.Environment},
-		used:  &usage{last: map[string]time.Time{}},
+		realm:  indexer.Realm{Tenant: DefaultTenant, Environment: cfg.Environment},
+		used:   &usage{last: map[string]time.Time{}},
+		routes: map[string]Route{},
 	}
 	if g.now == nil {
 		g.now = time.Now
@@ -116,53 +123,53 @@ func (g *Gate) Run(ctx context.Context, log zerolog.Logger) error {
 // Flush writes the last use of keys now. What cannot be written is kept.
 func (g *Gate) Flush(ctx context.Context) error { return g.used.flush(ctx, g.keys) }
 
-// Key returns a middleware that lets in API keys (header X-API-Key) that allow
-// action on resource, and the master key. missing is the status for a request
-// without any key, which differs by surface.
-func (g *Gate) Key(missing int, resource, action string) func(huma.Context, func(huma.Context)) {
+// middleware returns what puts a rule in force.
+func (g *Gate) middleware(rule Rule) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		text := ctx.Header("X-API-Key")
-		if text == "" {
-			problem.Answer(ctx, missingKey(missing))
+		if rule.Public {
+			next(ctx)
 			return
 		}
-		p, err := g.authenticate(ctx, text)
+		p, err := g.caller(ctx, rule)
 		if err != nil {
 			g.refuse(ctx, err)
 			return
 		}
 		problem.TrailOf(ctx.Context()).Caller = p.Name()
-		if !p.Allows(resource, action) {
-			problem.Answer(ctx, problem.New(http.StatusForbidden, problem.InsufficientScope,
-				"the key lacks the scope "+resource+":"+action))
+		if p.User == uuid.Nil && !p.Master && (rule.Master || !p.Allows(rule.Scope)) {
+			g.refuse(ctx, problem.New(http.StatusForbidden, problem.InsufficientScope, "the key lacks the scope "+rule.Scope))
 			return
 		}
 		next(huma.WithValue(ctx, principalKey{}, p))
 	}
 }
 
-// User returns a middleware that lets in user tokens (header Authorization:
-// Bearer). missing is the status for a request without one, bad that for a
-// forged or expired one; both differ by surface.
-func (g *Gate) User(missing, bad int) func(huma.Context, func(huma.Context)) {
-	return func(ctx huma.Context, next func(huma.Context)) {
-		scheme, text, _ := strings.Cut(ctx.Header("Authorization"), " ")
-		if scheme == "" {
-			problem.Answer(ctx, missingKey(missing))
-			return
-		}
-		if !strings.EqualFold(scheme, "Bearer") {
-			problem.Answer(ctx, BadToken(bad))
-			return
-		}
-		p, err := g.tokens.Read(strings.TrimSpace(text))
-		if err != nil {
-			problem.Answer(ctx, BadToken(bad))
-			return
-		}
-		problem.TrailOf(ctx.Context()).Caller = p.Name()
-		next(huma.WithValue(ctx, principalKey{}, p))
+// caller returns who is calling, a *problem.Problem if nobody a rule lets in, or
+// the fault that kept it from finding out.
+func (g *Gate) caller(ctx huma.Context, rule Rule) (Principal, error) {
+	missing := http.StatusUnauthorized
+	if rule.Surface == Blockmate {
+		missing = http.StatusBadRequest
 	}
+	if text := cmp.Or(ctx.Header("X-API-Key"), ctx.Header("X-Blnk-Key")); text != "" && rule.byKey() {
+		return g.authenticate(ctx, text)
+	}
+	if !rule.User {
+		return Principal{}, missingKey(missing)
+	}
+	scheme, text, _ := strings.Cut(ctx.Header("Authorization"), " ")
+	if scheme == "" {
+		return Principal{}, missingKey(missing)
+	}
+	bad := BadToken(cmp.Or(rule.BadUser, http.StatusUnauthorized))
+	if !strings.EqualFold(scheme, "Bearer") {
+		return Principal{}, bad
+	}
+	p, err := g.tokens.Read(strings.TrimSpace(text))
+	if err != nil {
+		return Principal{}, bad
+	}
+	return p, nil
 }
 
 // authenticate returns who a key stands for, a *problem.Problem if nobody, or

@@ -96,26 +96,28 @@ func TestGood(t *testing.T) {
 func TestAllows(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
-		scopes           string
-		resource, action string
-		want             bool
+		scopes string
+		scope  string
+		want   bool
 	}{
-		{"users:read", "users", "read", true},
-		{"users:read", "users", "write", false},
-		{"users:read", "events", "read", false},
-		{"users:*", "users", "delete", true},
-		{"users:*", "events", "read", false},
-		{"*:read", "events", "read", true},
-		{"*:read", "events", "write", false},
-		{"*:*", "events", "write", true},
-		{"a:read,users:write", "users", "write", true},
-		{"", "users", "read", false},
+		{"users:read", "users:read", true},
+		{"users:read", "users:write", false},
+		{"users:read", "events:read", false},
+		{"users:*", "users:delete", true},
+		{"users:*", "events:read", false},
+		{"*:read", "events:read", true},
+		{"*:read", "events:write", false},
+		{"*:*", "events:write", true},
+		{"a:read,users:write", "users:write", true},
+		{"users:write", "users:create", true},
+		{"users:create", "users:write", false},
+		{"", "users:read", false},
 	}
 	for _, c := range cases {
-		require.Equal(t, c.want, Principal{Scopes: strings.Split(c.scopes, ",")}.Allows(c.resource, c.action), "%+v", c)
+		require.Equal(t, c.want, Principal{Scopes: strings.Split(c.scopes, ",")}.Allows(c.scope), "%+v", c)
 	}
-	require.True(t, Principal{Master: true}.Allows("users", "delete"))
-	require.False(t, From(t.Context()).Allows("users", "read"))
+	require.True(t, Principal{Master: true}.Allows("users:delete"))
+	require.False(t, From(t.Context()).Allows("users:read"))
 }
 
 func FuzzParseKey(f *testing.F) {

@@ -19,15 +19,10 @@ type Principal struct {
 	User   uuid.UUID // zero unless the caller came with a user token
 }
 
-// Allows reports whether the caller may do action (read, write, delete) on
-// resource. A user has no scopes: its token opens its own accounts only.
-func (p Principal) Allows(resource, action string) bool {
-	if p.Master {
-		return true
-	}
-	return slices.ContainsFunc(p.Scopes, func(scope string) bool {
-		return scope == resource+":"+action || scope == resource+":*" || scope == "*:"+action || scope == "*:*"
-	})
+// Allows reports whether the caller's scopes cover a scope. A user has none: its
+// token opens its own accounts only.
+func (p Principal) Allows(scope string) bool {
+	return p.Master || slices.ContainsFunc(p.Scopes, func(own string) bool { return Covers(own, scope) })
 }
 
 // Name returns what the log calls the caller: the id of the key, or user: and

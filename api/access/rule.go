@@ -1,5 +1,10 @@
 package access
 
+import (
+	"errors"
+	"strings"
+)
+
 // Surface is a family of operations that answer a missing or bad credential in
 // their own way.
 type Surface string
@@ -29,10 +34,42 @@ type Rule struct {
 	// Public lets everybody in, without looking at credentials.
 	Public bool
 
+	// Probe takes no budget: those who look after the process must hear from it
+	// however often they ask. Only public operations are probes.
+	Probe bool
+
 	// Signed refuses bearer keys: the request must be signed, or come with the
 	// master key.
 	Signed bool
 
 	// Once makes the header Idempotency-Key mandatory. Every other POST honours it.
 	Once bool
+}
+
+// byKey reports whether a key, if only the master key, opens the operation.
+func (r Rule) byKey() bool { return r.Scope != "" || r.Master }
+
+// check returns an error unless the rule says one thing.
+func (r Rule) check() error {
+	switch {
+	case r.Public && (r.byKey() || r.User || r.Signed || r.Once):
+		return errors.New("who lets everybody in asks nobody for anything")
+	case r.Probe && !r.Public:
+		return errors.New("a probe is public")
+	case r.Public:
+		return nil
+	case !r.byKey() && !r.User:
+		return errors.New("nobody can call it")
+	case r.Surface != Blockmate && r.Surface != Custody && r.Surface != Own:
+		return errors.New("no such surface")
+	case r.Master && (r.Scope != "" || r.User):
+		return errors.New("the master key needs no scope and stands alone")
+	case r.Signed && r.User:
+		return errors.New("a user token does not sign")
+	case strings.Contains(r.Scope, "*"):
+		return errors.New("a route needs one scope and not several")
+	case r.Scope != "":
+		return CheckScope(r.Scope)
+	}
+	return nil
 }

@@ -117,10 +117,9 @@ func (totals) Schema(r huma.Registry) *huma.Schema {
 
 func (s *surface) mountAggregate(api huma.API) {
 	operation := func(id, path, summary string) huma.Operation {
-		return huma.Operation{
-			OperationID: id, Method: http.MethodGet, Path: "/v1/aggregate/" + path, Summary: summary,
-			Tags: []string{"Totals"}, Security: security("UserJWT"), Middlewares: s.byUser(http.StatusUnauthorized),
-		}
+		return s.byUser(huma.Operation{
+			OperationID: id, Method: http.MethodGet, Path: "/v1/aggregate/" + path, Summary: summary, Tags: []string{"Totals"},
+		}, http.StatusUnauthorized)
 	}
 	huma.Register(api, operation("AccountProvidersList", "account_providers", "What can be connected"), s.listProviders)
 	huma.Register(api, operation("AccountProviderHintsList", "account_provider_hints", "What connecting takes, for all"), s.listHints)

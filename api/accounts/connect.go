@@ -69,10 +69,9 @@ func (h hintOrNot) MarshalJSON() ([]byte, error) {
 
 func (s *surface) mountConnect(api huma.API) {
 	operation := func(id, method, summary string) huma.Operation {
-		return huma.Operation{
-			OperationID: id, Method: method, Path: "/v1/onchain/{chain}/connect", Summary: summary,
-			Tags: []string{"Accounts"}, Security: security("UserJWT"), Middlewares: s.byUser(http.StatusForbidden),
-		}
+		return s.byUser(huma.Operation{
+			OperationID: id, Method: method, Path: "/v1/onchain/{chain}/connect", Summary: summary, Tags: []string{"Accounts"},
+		}, http.StatusForbidden)
 	}
 	hint := operation("GetAccountHint", http.MethodGet, "What connecting takes")
 	hint.Description = `An unknown chain is answered with 404 and {"status":"not_found"}.`
@@ -82,10 +81,9 @@ func (s *surface) mountConnect(api huma.API) {
 
 func (s *surface) mountAccounts(api huma.API) {
 	operation := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{
-			OperationID: id, Method: method, Path: "/v1/onchain/{chain}/account/{account_id}" + path, Summary: summary,
-			Tags: []string{"Accounts"}, Security: security("UserJWT"), Middlewares: s.byUser(http.StatusForbidden),
-		}
+		return s.byUser(huma.Operation{
+			OperationID: id, Method: method, Path: "/v1/onchain/{chain}/account/{account_id}" + path, Summary: summary, Tags: []string{"Accounts"},
+		}, http.StatusForbidden)
 	}
 	huma.Register(api, operation("DeleteAccount", http.MethodDelete, "", "Disconnect an account"), s.deleteAccount)
 	balance := operation("AccountBalance", http.MethodGet, "/balance", "Balance of one account")

@@ -113,14 +113,15 @@ func Mount(api huma.API, cfg Config) {
 	s.mountAggregate(api)
 }
 
-// byKey returns the middleware for operations with a project key.
-func (s *surface) byKey(action string) huma.Middlewares {
-	return huma.Middlewares{s.Gate.Key(http.StatusBadRequest, "users", action)}
+// byKey puts the rule of operations with a project key in force.
+func (s *surface) byKey(op huma.Operation, action string) huma.Operation {
+	return s.Gate.Guard(op, access.Rule{Surface: access.Blockmate, Scope: "users:" + action})
 }
 
-// byUser returns the middleware for operations with a user token.
-func (s *surface) byUser(bad int) huma.Middlewares {
-	return huma.Middlewares{s.Gate.User(http.StatusBadRequest, bad)}
+// byUser puts the rule of operations with a user token in force. bad is the status
+// of a forged or expired one.
+func (s *surface) byUser(op huma.Operation, bad int) huma.Operation {
+	return s.Gate.Guard(op, access.Rule{Surface: access.Blockmate, User: true, BadUser: bad})
 }
 
 // edge turns an outcome of a port into what the caller may know. Anything it
@@ -147,8 +148,3 @@ type acknowledgement struct {
 type done struct{ Body acknowledgement }
 
 func ok() *done { return &done{Body: acknowledgement{Message: "OK"}} }
-
-// security names the credential an operation takes, as the document calls it.
-func security(scheme string) []map[string][]string {
-	return []map[string][]string{{scheme: {}}}
-}

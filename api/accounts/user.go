@@ -51,12 +51,9 @@ type (
 
 func (s *surface) mountUsers(api huma.API) {
 	operation := func(id, method, path, action, summary string) huma.Operation {
-		return huma.Operation{
-			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Users"},
-			Security: security("ProjectToken"), Middlewares: s.byKey(action),
-		}
+		return s.byKey(huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Users"}}, action)
 	}
-	create := operation("CreateUser", http.MethodPost, "/v1/users", "write", "Create a user")
+	create := operation("CreateUser", http.MethodPost, "/v1/users", "create", "Create a user")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, s.createUser)
 	huma.Register(api, operation("ListUsers", http.MethodGet, "/v1/users", "read", "List users"), s.listUsers)

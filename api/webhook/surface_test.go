@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
@@ -26,15 +25,6 @@ import (
 )
 
 const master = "the-master-key-of-this-test"
-
-// keyed guards operations by the scopes of keys.
-type keyed struct{ *access.Gate }
-
-func (k keyed) Guard(op huma.Operation, rule access.Rule) huma.Operation {
-	resource, action, _ := strings.Cut(rule.Scope, ":")
-	op.Middlewares = append(op.Middlewares, k.Key(http.StatusUnauthorized, resource, action))
-	return op
-}
 
 // noChains is a daemon that follows nothing.
 type noChains struct{}
@@ -62,10 +52,10 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	rules := guard.New(guard.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	webhook.Mount(router.Operations(), webhook.SurfaceConfig{
-		Gate: keyed{gate}, Endpoints: d.Store, Deliveries: d.Store, Types: webhook.Types(), Agent: "tallyd/test", AllowHTTP: true, Check: rules.Check,
+		Gate: gate, Endpoints: d.Store, Deliveries: d.Store, Types: webhook.Types(), Agent: "tallyd/test", AllowHTTP: true, Check: rules.Check,
 	})
 	d.stream = webhook.NewStream(d.Store)
-	d.stream.Mount(router.Operations(), keyed{gate})
+	d.stream.Mount(router.Operations(), gate)
 	server := httptest.NewUnstartedServer(router)
 	server.Config = api.NewServer(router, zerolog.Nop())
 	server.Start()

@@ -162,6 +162,6 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 		Gate: gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
-	d.hooks.mount(router.Operations(), keyed{gate})
+	d.hooks.mount(router.Operations(), gate)
 	return router, nil
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"tallyd/api/access"
 	"tallyd/api/webhook"
 	"tallyd/chains/guard"
 	"tallyd/config"
@@ -88,15 +86,4 @@ func loopback() config.Webhooks {
 		AllowHTTP: true,
 		Allow:     []config.Network{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")}},
 	}
-}
-
-// keyed guards operations by the scopes of keys.
-type keyed struct{ *access.Gate }
-
-// Guard implements webhook.Gate.
-func (k keyed) Guard(op huma.Operation, rule access.Rule) huma.Operation {
-	resource, action, _ := strings.Cut(rule.Scope, ":")
-	op.Security = []map[string][]string{{"ProjectToken": {}}}
-	op.Middlewares = append(op.Middlewares, k.Key(http.StatusUnauthorized, resource, action))
-	return op
 }

@@ -1,0 +1,95 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/stretchr/testify/require"
+
+	"tallyd/api/access"
+)
+
+// Every route has a rule, and what the document says of a route is its rule.
+func TestRulesAreDocumented(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	var doc struct {
+		Paths map[string]map[string]struct {
+			OperationID string
+			Security    []map[string][]string
+			Scope       string `json:"x-scope"`
+		}
+	}
+	require.NoError(t, json.Unmarshal(d.call("GET", "/openapi.json", "").raw, &doc))
+	var patterns []string
+	for _, route := range d.gate.Rules() {
+		patterns = append(patterns, route.Pattern())
+		rule := route.Rule
+		t.Logf("%-6s %-60s %-10s %-16s user %-5t public %-5t signed %-5t once %t",
+			route.Method, route.Path, rule.Surface, rule.Scope, rule.User, rule.Public, rule.Signed, rule.Once)
+		op, documented := doc.Paths[route.Path][strings.ToLower(route.Method)]
+		if !documented {
+			require.True(t, rule.Public, "%s is not in the document", route.Pattern())
+			continue
+		}
+		delete(doc.Paths[route.Path], strings.ToLower(route.Method))
+		require.Equal(t, route.ID, op.OperationID)
+		byKey, byUser, signed := 0, 0, 0
+		for _, way := range op.Security {
+			_, key := way[access.SchemeKey]
+			_, signature := way[access.SchemeSignature]
+			_, user := way[access.SchemeUser]
+			switch {
+			case user:
+				byUser++
+			case signature:
+				signed++
+			case key:
+				byKey++
+			}
+		}
+		takesKey := rule.Scope != "" || rule.Master
+		require.Equal(t, takesKey && !rule.Signed, byKey == 1, route.Pattern())
+		require.Equal(t, takesKey, signed == 1, route.Pattern())
+		require.Equal(t, rule.User, byUser == 1, route.Pattern())
+		if rule.Master {
+			require.Equal(t, "master", op.Scope)
+		} else {
+			require.Equal(t, rule.Scope, op.Scope, route.Pattern())
+		}
+	}
+	require.ElementsMatch(t, d.router.Routes(), patterns)
+	for path, left := range doc.Paths {
+		require.Empty(t, left, "operations of %s without a rule", path)
+	}
+}
+
+// An operation that did not come through the gate is not served.
+func TestNoRouteWithoutARule(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	op := huma.Operation{OperationID: "Sneak", Method: http.MethodGet, Path: "/v1/sneak"}
+	require.PanicsWithValue(t, "no rule says who may call GET /v1/sneak", func() {
+		huma.Register(d.router.Operations(), op, d.nothing)
+	})
+	for name, rule := range map[string]access.Rule{
+		"Nobody":        {Surface: access.Own},
+		"NoSurface":     {Scope: "users:read"},
+		"NoSuchScope":   {Surface: access.Own, Scope: "users:fly"},
+		"Wildcard":      {Surface: access.Own, Scope: "users:*"},
+		"PublicAndNot":  {Surface: access.Own, Scope: "users:read", Public: true},
+		"ProbeForSome":  {Surface: access.Own, Scope: "users:read", Probe: true},
+		"UsersDontSign": {Surface: access.Own, User: true, Signed: true},
+		"MasterOfSome":  {Surface: access.Own, Master: true, Scope: "users:read"},
+	} {
+		require.Panics(t, func() { d.gate.Guard(op, rule) }, name)
+	}
+	require.Panics(t, func() { d.gate.Open("GET /page", access.Rule{Surface: access.Own, Scope: "users:read"}, nil) })
+	op.OperationID, op.Path = "Walk", "/v1/walk"
+	good := d.gate.Guard(op, access.Rule{Surface: access.Own, Scope: "users:read"})
+	require.Panics(t, func() { d.gate.Guard(op, access.Rule{Public: true}) }, "one route has one rule")
+	require.NotPanics(t, func() { huma.Register(d.router.Operations(), good, d.nothing) })
+}
