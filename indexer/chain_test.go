@@ -39,13 +39,13 @@ func (l *rented) Acquire(ctx context.Context, chain string, owner uuid.UUID, ttl
 	return cursor, err
 }
 
-func (l *rented) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, error) {
+func (l *rented) Apply(ctx context.Context, steps ...indexer.Step) (indexer.Applied, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.other || step.Lease.Epoch != l.epoch {
+	if l.other || steps[0].Lease.Epoch != l.epoch {
 		return indexer.Applied{}, indexer.ErrStale
 	}
-	applied, err := l.tape.Apply(ctx, step)
+	applied, err := l.tape.Apply(ctx, steps...)
 	l.height = len(l.blocks)
 	return applied, err
 }

@@ -51,6 +51,25 @@ func (q *fetcher) get(ctx context.Context, height, last uint64) (chains.Block, e
 	}
 }
 
+// ready returns the next block if it has been read already. It begins no reading,
+// and drops what was read when the next block could not be.
+func (q *fetcher) ready() (chains.Block, bool) {
+	if len(q.queue) == 0 {
+		return nil, false
+	}
+	select {
+	case got := <-q.queue[0]:
+		q.queue = q.queue[1:]
+		q.next++
+		if got.err != nil {
+			q.drop()
+		}
+		return got.block, got.err == nil
+	default:
+		return nil, false
+	}
+}
+
 func (q *fetcher) open(ctx context.Context, height uint64) {
 	reading, end := context.WithCancel(ctx)
 	q.next, q.end = height, end

@@ -17,6 +17,7 @@ type FollowConfig struct {
 	Start        *uint64       // first height followed; nil starts at the node's head
 	Poll         time.Duration // between looks at the head, and the longest wait for a hint
 	Ahead        int           // blocks fetched at once while catching up
+	Batch        int           // blocks appended in one transaction while catching up; one if 0
 	Gap          uint32        // unused scripts watched beyond the last used one of a branch
 	FinalDepth   uint64        // confirmations after which a block counts as final
 	FinalTag     string        // "finalized" or "safe"; "" counts by depth alone
@@ -38,8 +39,13 @@ type Ports interface {
 	Windows
 }
 
+// batchLegs is how many transfers and spends end a batch of blocks: a transaction
+// must be short beside the life of a lease.
+const batchLegs = 1000
+
 // Follower keeps the ledger of one chain level with its node: it appends the
-// next block, or takes the last one back, one block at a time.
+// next block, or takes the last one back. While catching up it appends the blocks
+// that are at hand in one transaction.
 //
 // A Follower is used by one goroutine.
 type Follower struct {
@@ -72,8 +78,8 @@ func (f *Follower) Close() { f.blocks.drop() }
 // Cursor returns the cursor after the last step.
 func (f *Follower) Cursor() Cursor { return f.cursor }
 
-// Step moves the tip by one block, forward or back, or finds that there is
-// nothing to do. It returns ErrStale when the lease is lost.
+// Step moves the tip forward, by one block near the head, or back by one, or finds
+// that there is nothing to do. It returns ErrStale when the lease is lost.
 func (f *Follower) Step(ctx context.Context) (moved bool, err error) {
 	if f.loaded < 0 {
 		if err := f.loadWatch(ctx); err != nil {
@@ -258,18 +264,16 @@ func (f *Follower) retreat(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// apply matches a verified block and appends it, matching again as often as
-// scripts are added meanwhile.
+// apply appends a verified block, and those that are at hand after it while
+// catching up. It matches again as often as scripts are added meanwhile.
 func (f *Follower) apply(ctx context.Context, block chains.Block) (bool, error) {
-	ref := block.Ref()
+	blocks := []chains.Block{block}
 	for {
-		match, err := f.match(ctx, block)
+		steps, err := f.steps(ctx, &blocks)
 		if err != nil {
 			return false, err
 		}
-		step := Step{Lease: f.cursor.Lease, Parent: f.cursor.Tip.Hash, WatchVersion: f.loaded, Block: ref, Match: match}
-		step.Snapshots, step.Stale = f.balances(ctx, ref, match.Touched)
-		applied, err := f.ports.Apply(ctx, step)
+		applied, err := f.ports.Apply(ctx, steps...)
 		switch {
 		case errors.Is(err, ErrWatchMoved):
 			if err := f.loadWatch(ctx); err != nil {
@@ -277,18 +281,84 @@ func (f *Follower) apply(ctx context.Context, block chains.Block) (bool, error) 
 			}
 			continue
 		case err != nil:
-			return false, fmt.Errorf("apply block %d: %w", ref.Height, err)
+			return false, fmt.Errorf("apply block %d: %w", block.Ref().Height, err)
 		}
 		f.watch(applied.Watch)
-		f.cursor.Tip, f.missing = ref, ""
-		level := zerolog.InfoLevel
-		if f.head.Height > ref.Height+uint64(f.cfg.Ahead) && applied.Events == 0 {
-			level = zerolog.DebugLevel // one line per block is too much while catching up
-		}
-		f.log.WithLevel(level).Uint64("height", ref.Height).Stringer("hash", ref.Hash).Int("transfers", len(match.Transfers)).
-			Int("spends", len(match.Spends)).Int("events", applied.Events).Msg("block applied")
+		f.cursor.Tip, f.missing = steps[len(steps)-1].Block, ""
+		f.logApplied(steps, applied)
 		return true, nil
 	}
+}
+
+// steps matches blocks, and takes more that are at hand until the batch is full.
+// When scripts are added, it begins again: the blocks before may pay them.
+func (f *Follower) steps(ctx context.Context, blocks *[]chains.Block) ([]Step, error) {
+	version, legs := f.loaded, 0
+	steps := make([]Step, 0, len(*blocks))
+	parent := f.cursor.Tip.Hash
+	for i := 0; i < len(*blocks); i++ {
+		ref := (*blocks)[i].Ref()
+		match, err := f.match(ctx, (*blocks)[i])
+		if err != nil {
+			return nil, err
+		}
+		if f.loaded != version {
+			version, legs, steps, parent, i = f.loaded, 0, steps[:0], f.cursor.Tip.Hash, -1
+			continue
+		}
+		step := Step{Lease: f.cursor.Lease, Parent: parent, WatchVersion: version, Block: ref, Match: match}
+		step.Snapshots, step.Stale = f.balances(ctx, ref, match.Touched)
+		steps = append(steps, step)
+		parent = ref.Hash
+		legs += len(match.Transfers) + len(match.Spends)
+		if i+1 == len(*blocks) && i+1 < f.cfg.Batch && legs < batchLegs {
+			f.takeReady(blocks, match)
+		}
+	}
+	return steps, nil
+}
+
+// takeReady adds the next block to a batch if it has been read, continues the
+// last one, and lies far below the head. What the last one pays may be spent by it.
+func (f *Follower) takeReady(blocks *[]chains.Block, last chains.Match) {
+	ref := (*blocks)[len(*blocks)-1].Ref()
+	if f.head.Height <= ref.Height+uint64(max(f.cfg.Ahead, 1)) {
+		return
+	}
+	next, ok := f.blocks.ready()
+	if !ok {
+		return
+	}
+	if next.Ref().Height != ref.Height+1 || next.Ref().Parent != ref.Hash {
+		f.blocks.drop() // it is read again, and judged, by the next step
+		return
+	}
+	for _, t := range last.Transfers {
+		if vout, ok := chains.VoutOf(t.Source); ok && t.Side == chains.In {
+			f.table.AddOutpoint(chains.Outpoint{Tx: t.Tx, Vout: vout})
+		}
+	}
+	*blocks = append(*blocks, next)
+}
+
+func (f *Follower) logApplied(steps []Step, applied Applied) {
+	transfers, spends := 0, 0
+	for i := range steps {
+		transfers += len(steps[i].Match.Transfers)
+		spends += len(steps[i].Match.Spends)
+	}
+	ref := steps[len(steps)-1].Block
+	level := zerolog.InfoLevel
+	if f.head.Height > ref.Height+uint64(f.cfg.Ahead) && applied.Events == 0 {
+		level = zerolog.DebugLevel // one line per block is too much while catching up
+	}
+	line := f.log.WithLevel(level).Uint64("height", ref.Height).Stringer("hash", ref.Hash).Int("transfers", transfers).
+		Int("spends", spends).Int("events", applied.Events)
+	if len(steps) == 1 {
+		line.Msg("block applied")
+		return
+	}
+	line.Int("blocks", len(steps)).Msg("blocks applied")
 }
 
 // match walks a block until no use of a script in it moves a window any more: a

@@ -3,7 +3,9 @@ package indexer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -151,6 +153,66 @@ func TestFollowerMatchesAgainWhenScriptsAreAdded(t *testing.T) {
 	settle(t, f)
 	require.Len(t, ledger.applied, 2)
 	require.Len(t, ledger.applied[1].Match.Transfers, 1, "the block was walked again for the script added meanwhile")
+}
+
+// Catching up, blocks that are at hand are appended together; near the head one by
+// one. What one of them pays, another of the same batch spends.
+func TestFollowerBatches(t *testing.T) {
+	t.Parallel()
+	pay := chainstest.Tx{Name: "pay", Pays: []chainstest.Pay{{Script: "ours", Amount: 5}}}
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	for n := range 25 {
+		t.Run(letters[:n+1], func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				node := chainstest.NewFake("btc", "a")
+				node.Put('c', pay)
+				node.Put('d', chainstest.Tx{Name: "spend", Spends: []chains.Outpoint{pay.Out(0)}})
+				ledger := &tape{scripts: []string{"ours"}}
+				zero := uint64(0)
+				cursor, err := ledger.Acquire(t.Context(), "btc", uuid.New(), 0)
+				require.NoError(t, err)
+				cfg := indexer.FollowConfig{Start: &zero, Ahead: 4, Batch: 3}
+				f := indexer.NewFollower(node, ledger, cfg, cursor, zerolog.Nop())
+				defer f.Close()
+				settle(t, f)
+				node.Show(letters[:n+1])
+				// A batch that finds scripts added begins again with all its blocks.
+				ledger.late = func() { ledger.version++ }
+				for moved := true; moved; {
+					synctest.Wait() // what is read ahead is at hand
+					moved, err = f.Step(t.Context())
+					require.NoError(t, err)
+				}
+				ledger.holds(t, n, cfg)
+			})
+		})
+	}
+}
+
+// holds checks a ledger of blocks 0 to n, of which the third pays and the fourth
+// spends.
+func (l *tape) holds(t *testing.T, n int, cfg indexer.FollowConfig) {
+	t.Helper()
+	require.Len(t, l.blocks, n+1)
+	transfers, spends := 0, 0
+	for i, step := range l.applied {
+		require.Equal(t, uint64(i), step.Block.Height)
+		transfers += len(step.Match.Transfers)
+		spends += len(step.Match.Spends)
+	}
+	require.Equal(t, min(max(n-1, 0), 1), transfers)
+	require.Equal(t, min(max(n-2, 0), 1), spends)
+	last := -1
+	for _, blocks := range l.batches {
+		last += blocks
+		if last > n-cfg.Ahead {
+			require.Equal(t, 1, blocks, "near the head")
+		}
+	}
+	if n > 2*cfg.Ahead {
+		require.Equal(t, cfg.Batch, slices.Max(l.batches))
+	}
 }
 
 func TestFollowerTellsALostLease(t *testing.T) {

@@ -17,6 +17,7 @@ type tape struct {
 	scripts []string
 	version int64
 	applied []indexer.Step
+	batches []int  // blocks of each Apply
 	stale   bool   // the next write finds the lease lost
 	late    func() // called once, before the next Apply looks at the watch version
 }
@@ -32,21 +33,30 @@ func (l *tape) Release(context.Context, indexer.Lease) error { return nil }
 
 func (l *tape) Rebase(context.Context, chains.Chain) error { l.blocks = nil; return nil }
 
-func (l *tape) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, error) {
+func (l *tape) Apply(ctx context.Context, steps ...indexer.Step) (indexer.Applied, error) {
 	if l.late != nil {
 		l.late()
 		l.late = nil
 	}
 	tip, _ := l.Tip(ctx, "")
 	switch {
-	case l.stale || step.Parent != tip.Hash:
+	case l.stale || steps[0].Parent != tip.Hash:
 		return indexer.Applied{}, indexer.ErrStale
-	case step.WatchVersion != l.version:
+	case steps[0].WatchVersion != l.version:
 		return indexer.Applied{}, indexer.ErrWatchMoved
 	}
-	l.blocks = append(l.blocks, step.Block)
-	l.applied = append(l.applied, step)
-	return indexer.Applied{}, nil
+	var applied indexer.Applied
+	for _, step := range steps {
+		l.blocks = append(l.blocks, step.Block)
+		l.applied = append(l.applied, step)
+		for _, t := range step.Match.Transfers {
+			if vout, ok := chains.VoutOf(t.Source); ok {
+				applied.Watch = append(applied.Watch, chains.Outpoint{Tx: t.Tx, Vout: vout})
+			}
+		}
+	}
+	l.batches = append(l.batches, len(steps))
+	return applied, nil
 }
 
 func (l *tape) Revert(_ context.Context, _ indexer.Lease, tip chains.BlockRef) (indexer.Applied, error) {

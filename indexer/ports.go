@@ -80,14 +80,15 @@ type Applied struct {
 // walked backwards. Each call is one transaction: durable with its events when
 // it returns nil, and without effect when it returns an error.
 type Ledger interface {
-	// Apply appends one block. It returns ErrStale if the tip or the epoch
+	// Apply appends blocks of which each continues the one before, with one
+	// lease and one watch version. It returns ErrStale if the tip or the epoch
 	// has moved, and ErrWatchMoved if the watch version has.
 	//
 	// Transfers whose script nobody watches are dropped; a Spend becomes an
 	// outgoing transfer with script, asset and amount of its funding row; a
 	// Spend of an input that another watched, unconfirmed transaction spends
 	// marks that one and its known descendants as replaced.
-	Apply(ctx context.Context, step Step) (Applied, error)
+	Apply(ctx context.Context, steps ...Step) (Applied, error)
 
 	// Revert takes the tip off a chain: its transfers become orphaned, its
 	// snapshots stop counting, and the parent is the tip. It needs nothing

@@ -14,31 +14,30 @@ import (
 
 var _ indexer.Ledger = (*Store)(nil)
 
-// Apply implements indexer.Ledger. A block with thousands of transfers takes as
-// many statements as one with two.
-func (s *Store) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, error) {
-	w := writing{chain: step.Lease.Chain}
+// Apply implements indexer.Ledger. Blocks with thousands of transfers take as many
+// statements as one with two.
+func (s *Store) Apply(ctx context.Context, steps ...indexer.Step) (indexer.Applied, error) {
+	if len(steps) == 0 {
+		return indexer.Applied{}, nil
+	}
+	w := writing{chain: steps[0].Lease.Chain}
 	err := s.write(ctx, "apply", func(q *db.Queries) error {
 		w.q = q
-		family, err := w.advance(ctx, step)
+		family, err := w.advance(ctx, steps)
 		if err != nil {
 			return err
 		}
-		if _, err := w.match(ctx, indexer.StatusConfirmed, []seen{{block: step.Block, match: step.Match}}); err != nil {
+		sights := make([]seen, 0, len(steps))
+		for i := range steps {
+			sights = append(sights, seen{block: steps[i].Block, match: steps[i].Match})
+		}
+		if _, err := w.match(ctx, indexer.StatusConfirmed, sights); err != nil {
 			return err
 		}
 		if family != string(chains.FamilyEVM) {
 			return nil
 		}
-		if err := w.stale(ctx, step.Stale, step.Block.Height); err != nil {
-			return err
-		}
-		missed := db.MarkMissedStaleParams{Chain: w.chain, Height: int64(step.Block.Height), Hash: step.Block.Hash}
-		if err := q.MarkMissedStale(ctx, missed); err != nil {
-			return fmt.Errorf("mark balances of another branch: %w", err)
-		}
-		// Balances read ahead of the ledger at this block count from now on.
-		return w.snapshots(ctx, step.Snapshots, false, step.Block.Hash)
+		return w.touch(ctx, steps)
 	})
 	if err != nil {
 		return indexer.Applied{}, err
@@ -46,33 +45,60 @@ func (s *Store) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, 
 	return w.applied, nil
 }
 
-// advance moves the tip by one block. It is the fence of Apply.
-func (w *writing) advance(ctx context.Context, step indexer.Step) (family string, err error) {
-	p := db.MoveTipParams{
-		Chain: w.chain, Height: int64(step.Block.Height), Hash: step.Block.Hash[:],
-		Owner: step.Lease.Owner, Epoch: step.Lease.Epoch, WatchVersion: step.WatchVersion,
+// touch writes what blocks did to balances that are read, not summed.
+func (w *writing) touch(ctx context.Context, steps []indexer.Step) error {
+	if err := w.stale(ctx, steps); err != nil {
+		return err
 	}
-	if !step.Parent.IsZero() {
-		if step.Block.Parent != step.Parent {
+	missed := db.MarkMissedStaleParams{Chain: w.chain}
+	var snapshots []chains.Snapshot
+	reached := make([]chains.Hash, 0, len(steps))
+	for i := range steps {
+		missed.Heights = append(missed.Heights, int64(steps[i].Block.Height))
+		missed.Hashes = append(missed.Hashes, steps[i].Block.Hash[:])
+		snapshots = append(snapshots, steps[i].Snapshots...)
+		reached = append(reached, steps[i].Block.Hash)
+	}
+	if err := w.q.MarkMissedStale(ctx, missed); err != nil {
+		return fmt.Errorf("mark balances of another branch: %w", err)
+	}
+	// Balances read ahead of the ledger at these blocks count from now on.
+	return w.snapshots(ctx, snapshots, false, reached...)
+}
+
+// advance moves the tip over blocks. It is the fence of Apply.
+func (w *writing) advance(ctx context.Context, steps []indexer.Step) (family string, err error) {
+	first, last := &steps[0], &steps[len(steps)-1]
+	refs := make([]chains.BlockRef, 0, len(steps))
+	for i := range steps {
+		step := &steps[i]
+		if i > 0 && step.Parent != steps[i-1].Block.Hash || !step.Parent.IsZero() && step.Block.Parent != step.Parent {
 			return "", fmt.Errorf("block %d does not continue the tip: %w", step.Block.Height, indexer.ErrStale)
 		}
-		p.Parent = step.Parent[:]
+		refs = append(refs, step.Block)
+	}
+	p := db.MoveTipParams{
+		Chain: w.chain, First: int64(first.Block.Height), Height: int64(last.Block.Height), Hash: last.Block.Hash[:],
+		Owner: first.Lease.Owner, Epoch: first.Lease.Epoch, WatchVersion: first.WatchVersion,
+	}
+	if !first.Parent.IsZero() {
+		p.Parent = first.Parent[:]
 	}
 	moved, err := w.q.MoveTip(ctx, p)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", w.whyNotMoved(ctx, step)
+		return "", w.whyNotMoved(ctx, *first)
 	}
 	if err != nil {
 		return "", fmt.Errorf("move tip: %w", err)
 	}
-	if moved.First {
+	if moved.Begun {
 		// Scripts that were there before the first block are searched up to it.
-		err := w.q.HandOver(ctx, db.HandOverParams{Chain: w.chain, Handover: new(int64(step.Block.Height) - 1)})
+		err := w.q.HandOver(ctx, db.HandOverParams{Chain: w.chain, Handover: new(int64(first.Block.Height) - 1)})
 		if err != nil {
 			return "", fmt.Errorf("hand over: %w", err)
 		}
 	}
-	return moved.Family, putBlocks(ctx, w.q, w.chain, []chains.BlockRef{step.Block})
+	return moved.Family, putBlocks(ctx, w.q, w.chain, refs)
 }
 
 // whyNotMoved tells a watch version that moved from everything else.

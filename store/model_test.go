@@ -254,7 +254,7 @@ func (m *model) follow() {
 		case tip.Hash.IsZero() && len(m.branch) <= modelFollowed:
 			return
 		case tip.Hash.IsZero():
-			m.append(m.branch[modelFollowed], chains.Hash{})
+			m.append(m.branch[modelFollowed:modelFollowed+1], chains.Hash{})
 		case !there || ours.ref.Hash != tip.Hash:
 			m.done(m.b.Revert(m.ctx(), m.b.lease, tip))
 		case tip.Hash == m.tip().Hash:
@@ -262,15 +262,22 @@ func (m *model) follow() {
 				return
 			}
 		default:
-			m.append(m.branch[tip.Height+1], tip.Hash)
+			last := rapid.Uint64Range(tip.Height+1, min(tip.Height+4, m.tip().Height)).Draw(m.t, "last")
+			m.append(m.branch[tip.Height+1:last+1], tip.Hash)
 		}
 	}
 }
 
-func (m *model) append(b mblock, parent chains.Hash) {
-	m.done(m.b.Apply(m.ctx(), indexer.Step{
-		Lease: m.b.lease, Parent: parent, WatchVersion: m.loaded, Block: b.ref, Match: see(m.table, m.b.chain.Native.ID, b.txs),
-	}))
+// append appends blocks in one transaction, as a follower does that catches up.
+func (m *model) append(blocks []mblock, parent chains.Hash) {
+	steps := make([]indexer.Step, 0, len(blocks))
+	for _, b := range blocks {
+		steps = append(steps, indexer.Step{
+			Lease: m.b.lease, Parent: parent, WatchVersion: m.loaded, Block: b.ref, Match: see(m.table, m.b.chain.Native.ID, b.txs),
+		})
+		parent = b.ref.Hash
+	}
+	m.done(m.b.Apply(m.ctx(), steps...))
 }
 
 func (m *model) look() bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"tallyd/chains"
+	"tallyd/indexer"
 	"tallyd/store/db"
 )
 
@@ -105,15 +106,23 @@ func (w *writing) positions(ctx context.Context, touched []chains.Touch) ([]posi
 	return at, nil
 }
 
-// stale keeps that a block at height may have changed balances.
-func (w *writing) stale(ctx context.Context, touched []chains.Touch, height uint64) error {
+// stale keeps that blocks may have changed balances that were not read there.
+func (w *writing) stale(ctx context.Context, steps []indexer.Step) error {
+	var touched []chains.Touch
+	var blocks []int64 // height of the block of each
+	for i := range steps {
+		touched = append(touched, steps[i].Stale...)
+		for range steps[i].Stale {
+			blocks = append(blocks, int64(steps[i].Block.Height))
+		}
+	}
 	at, err := w.positions(ctx, touched)
 	if err != nil {
 		return err
 	}
 	heights := make(map[position]int64, len(at))
-	for _, p := range at {
-		heights[p] = int64(height)
+	for i, p := range at {
+		heights[p] = max(heights[p], blocks[i])
 	}
 	return w.markStale(ctx, heights)
 }

@@ -408,9 +408,9 @@ type timedPorts struct {
 	spent *clocks
 }
 
-func (p timedPorts) Apply(ctx context.Context, step indexer.Step) (indexer.Applied, error) {
+func (p timedPorts) Apply(ctx context.Context, steps ...indexer.Step) (indexer.Applied, error) {
 	defer p.spent.apply.since(time.Now())
-	return p.Store.Apply(ctx, step)
+	return p.Store.Apply(ctx, steps...)
 }
 
 func (p timedPorts) Amend(ctx context.Context, amendment indexer.Amendment) (indexer.Applied, error) {

@@ -20,6 +20,7 @@ const (
 	stateDepth   = 16    // blocks below the head whose state every node has
 	searchChunk  = 2_000 // heights after which a search saves its progress
 	searchBatch  = 1_000 // scripts searched in one pass
+	applyBatch   = 32    // blocks appended in one transaction while catching up
 )
 
 // specOf returns what an adapter needs to know of a configured chain.
@@ -77,6 +78,7 @@ func followConfig(c config.Chain) indexer.FollowConfig {
 	cfg := indexer.FollowConfig{
 		Poll:         c.PollInterval,
 		Ahead:        2 * c.FetchConcurrency,
+		Batch:        applyBatch,
 		Gap:          uint32(c.GapLimit), //nolint:gosec // checked when loaded
 		FinalDepth:   c.Finality.Depth,
 		FinalTag:     c.Finality.Tag,

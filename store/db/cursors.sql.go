@@ -307,20 +307,21 @@ UPDATE cursors
 SET
     height = $1::bigint,
     hash = $2::bytea,
-    first_height = coalesce(first_height, $1::bigint),
+    first_height = coalesce(first_height, $3::bigint),
     updated_at = now()
-WHERE chain = $3
-AND owner = $4::uuid
-AND epoch = $5
-AND watch_version = $6
-AND hash IS NOT DISTINCT FROM $7::bytea
-AND coalesce(height + 1 = $1::bigint, true)
-RETURNING family, first_height = $1::bigint AS first
+WHERE chain = $4
+AND owner = $5::uuid
+AND epoch = $6
+AND watch_version = $7
+AND hash IS NOT DISTINCT FROM $8::bytea
+AND coalesce(height + 1 = $3::bigint, true)
+RETURNING family, first_height = $3::bigint AS begun
 `
 
 type MoveTipParams struct {
 	Height       int64
 	Hash         []byte
+	First        int64
 	Chain        string
 	Owner        uuid.UUID
 	Epoch        int64
@@ -330,15 +331,17 @@ type MoveTipParams struct {
 
 type MoveTipRow struct {
 	Family string
-	First  bool
+	Begun  bool
 }
 
-// MoveTip moves the tip to the next block, and changes no row if another writer
-// moved it first, took the lease, or added scripts. The check is the write.
+// MoveTip moves the tip over the blocks from first to height, and changes no row
+// if another writer moved it first, took the lease, or added scripts. The check is
+// the write.
 func (q *Queries) MoveTip(ctx context.Context, arg MoveTipParams) (MoveTipRow, error) {
 	row := q.db.QueryRow(ctx, moveTip,
 		arg.Height,
 		arg.Hash,
+		arg.First,
 		arg.Chain,
 		arg.Owner,
 		arg.Epoch,
@@ -346,7 +349,7 @@ func (q *Queries) MoveTip(ctx context.Context, arg MoveTipParams) (MoveTipRow, e
 		arg.Parent,
 	)
 	var i MoveTipRow
-	err := row.Scan(&i.Family, &i.First)
+	err := row.Scan(&i.Family, &i.Begun)
 	return i, err
 }
 

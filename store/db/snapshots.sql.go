@@ -101,28 +101,39 @@ func (q *Queries) DropUnreached(ctx context.Context, chain string) error {
 
 const markMissedStale = `-- name: MarkMissedStale :exec
 INSERT INTO stale AS s (chain, script_id, asset_id, height)
-SELECT DISTINCT
+SELECT
     n.chain,
     n.script_id,
     n.asset_id,
-    n.height
-FROM snapshots AS n
-WHERE n.chain = $1
-AND n.height = $2
-AND n.hash <> $3
+    max(n.height)
+FROM (
+    SELECT
+        unnest($1::bigint[]) AS height,
+        unnest($2::bytea[]) AS hash
+) AS b
+CROSS JOIN LATERAL (
+    SELECT r.chain, r.script_id, r.asset_id, r.height, r.hash, r.parent, r.block_time, r.amount, r.proof, r.opening
+    FROM snapshots AS r
+    WHERE r.chain = $3
+    AND r.height = b.height
+    AND r.hash <> b.hash
+    OFFSET 0
+) AS n
+GROUP BY n.chain, n.script_id, n.asset_id
 ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCLUDED.height)
 `
 
 type MarkMissedStaleParams struct {
-	Chain  string
-	Height int64
-	Hash   chains.Hash
+	Heights []int64
+	Hashes  [][]byte
+	Chain   string
 }
 
-// MarkMissedStale asks for the balances to be read again that were read at this
-// height on another branch, perhaps ahead of the ledger: they do not count.
+// MarkMissedStale asks for the balances to be read again that were read at the
+// heights of blocks on another branch, perhaps ahead of the ledger: they do not
+// count. OFFSET 0 as in ClearStale.
 func (q *Queries) MarkMissedStale(ctx context.Context, arg MarkMissedStaleParams) error {
-	_, err := q.db.Exec(ctx, markMissedStale, arg.Chain, arg.Height, arg.Hash)
+	_, err := q.db.Exec(ctx, markMissedStale, arg.Heights, arg.Hashes, arg.Chain)
 	return err
 }
 

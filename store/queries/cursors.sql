@@ -48,21 +48,22 @@ AND owner = @owner::uuid
 AND epoch = @epoch;
 
 -- name: MoveTip :one
--- MoveTip moves the tip to the next block, and changes no row if another writer
--- moved it first, took the lease, or added scripts. The check is the write.
+-- MoveTip moves the tip over the blocks from first to height, and changes no row
+-- if another writer moved it first, took the lease, or added scripts. The check is
+-- the write.
 UPDATE cursors
 SET
     height = @height::bigint,
     hash = @hash::bytea,
-    first_height = coalesce(first_height, @height::bigint),
+    first_height = coalesce(first_height, @first::bigint),
     updated_at = now()
 WHERE chain = @chain
 AND owner = @owner::uuid
 AND epoch = @epoch
 AND watch_version = @watch_version
 AND hash IS NOT DISTINCT FROM sqlc.narg('parent')::bytea
-AND coalesce(height + 1 = @height::bigint, true)
-RETURNING family, first_height = @height::bigint AS first;
+AND coalesce(height + 1 = @first::bigint, true)
+RETURNING family, first_height = @first::bigint AS begun;
 
 -- name: HoldTip :one
 -- HoldTip locks the cursor row if its tip and lease are still as given.

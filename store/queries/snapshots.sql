@@ -67,18 +67,29 @@ AND n.hash = @hash
 ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCLUDED.height);
 
 -- name: MarkMissedStale :exec
--- MarkMissedStale asks for the balances to be read again that were read at this
--- height on another branch, perhaps ahead of the ledger: they do not count.
+-- MarkMissedStale asks for the balances to be read again that were read at the
+-- heights of blocks on another branch, perhaps ahead of the ledger: they do not
+-- count. OFFSET 0 as in ClearStale.
 INSERT INTO stale AS s (chain, script_id, asset_id, height)
-SELECT DISTINCT
+SELECT
     n.chain,
     n.script_id,
     n.asset_id,
-    n.height
-FROM snapshots AS n
-WHERE n.chain = @chain
-AND n.height = @height
-AND n.hash <> @hash
+    max(n.height)
+FROM (
+    SELECT
+        unnest(@heights::bigint[]) AS height,
+        unnest(@hashes::bytea[]) AS hash
+) AS b
+CROSS JOIN LATERAL (
+    SELECT r.*
+    FROM snapshots AS r
+    WHERE r.chain = @chain
+    AND r.height = b.height
+    AND r.hash <> b.hash
+    OFFSET 0
+) AS n
+GROUP BY n.chain, n.script_id, n.asset_id
 ON CONFLICT (script_id, asset_id) DO UPDATE SET height = GREATEST(s.height, EXCLUDED.height);
 
 -- name: ClearStale :exec
