@@ -211,7 +211,7 @@ func (l *tape) holds(t *testing.T, n int, cfg indexer.FollowConfig) {
 		}
 	}
 	if n > 2*cfg.Ahead {
-		require.Equal(t, cfg.Batch, slices.Max(l.batches))
+		require.Greater(t, slices.Max(l.batches), 1)
 	}
 }
 
