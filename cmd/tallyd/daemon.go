@@ -160,12 +160,14 @@ func (w windows) Extend(ctx context.Context, account uuid.UUID, scripts []indexe
 	return nil
 }
 
-// searchNow asks for a search of a chain. One that cannot be asked for now is
-// found by the schedule.
+// searchNow asks for a search of a chain, within a request once what it wrote can
+// be seen. A search that cannot be asked for now is found by the schedule.
 func (d *daemon) searchNow(ctx context.Context, slug string) {
-	if err := d.jobs.EnqueueBackfill(ctx, slug); err != nil {
-		d.log.Warn().Err(err).Str("chain", slug).Msg("search not asked for")
-	}
+	d.store.AfterCommit(ctx, func(ctx context.Context) {
+		if err := d.jobs.EnqueueBackfill(ctx, slug); err != nil {
+			d.log.Warn().Err(err).Str("chain", slug).Msg("search not asked for")
+		}
+	})
 }
 
 // work works jobs until ctx ends, and waits for those under way.

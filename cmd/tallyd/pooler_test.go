@@ -4,17 +4,24 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
+	"tallyd/chains"
 	"tallyd/chains/localnode"
 	"tallyd/config"
+	"tallyd/indexer"
+	"tallyd/store"
+	"tallyd/store/secret"
 )
 
 // TestPooler runs the daemon behind pgbouncer in transaction mode, through a
@@ -94,4 +101,48 @@ func freePort(t *testing.T) int {
 	address, ok := listener.Addr().(*net.TCPAddr)
 	require.True(t, ok)
 	return address.Port
+}
+
+// TestRequestsBehindPooler makes the same request twice at once through two
+// stores behind pgbouncer in transaction mode: it is carried out once.
+func TestRequestsBehindPooler(t *testing.T) {
+	t.Parallel()
+	program := os.Getenv("TALLYD_PGBOUNCER")
+	if program == "" {
+		require.Empty(t, os.Getenv("TALLYD_REQUIRE"), "TALLYD_PGBOUNCER does not name a pgbouncer")
+		t.Skip("TALLYD_PGBOUNCER does not name a pgbouncer")
+	}
+	text, err := secret.New()
+	require.NoError(t, err)
+	secrets, err := secret.Parse(text)
+	require.NoError(t, err)
+	url := pooled(t, program, migratedDatabase(t))
+	open := func() *store.Store {
+		s, err := store.Open(t.Context(), store.Options{URL: url, Pooler: store.PoolerTransaction, MaxConns: 4, Secrets: secrets})
+		require.NoError(t, err)
+		t.Cleanup(s.Close)
+		return s
+	}
+	one, two := open(), open()
+	realm := indexer.Realm{Tenant: access.DefaultTenant, Environment: chains.Test}
+	entry := access.Entry{Realm: realm, Caller: "k", Method: "POST", Path: "/v1/users"}
+	once := &access.Once{Key: "a"}
+	add := func(s *store.Store) func(context.Context) access.Answer {
+		return func(ctx context.Context) access.Answer {
+			require.NoError(t, s.CreateUser(ctx, indexer.User{ID: uuid.New(), Realm: realm, Name: "ann"}))
+			return access.Answer{Status: http.StatusCreated}
+		}
+	}
+	_, _, err = one.Write(t.Context(), entry, once, func(ctx context.Context) access.Answer {
+		_, _, err := two.Write(t.Context(), entry, once, add(two))
+		require.ErrorIs(t, err, access.ErrRunning)
+		return add(one)(ctx)
+	})
+	require.NoError(t, err)
+	_, replayed, err := two.Write(t.Context(), entry, once, add(two))
+	require.NoError(t, err)
+	require.True(t, replayed)
+	users, err := two.Users(t.Context(), realm)
+	require.NoError(t, err)
+	require.Len(t, users, 1)
 }

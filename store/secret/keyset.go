@@ -26,11 +26,7 @@ func New() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make keyset: %w", err)
 	}
-	var text bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&text)); err != nil {
-		return "", fmt.Errorf("write keyset: %w", err)
-	}
-	return text.String(), nil
+	return write(handle)
 }
 
 // Parse returns the keyset of a text, or ErrKeyset.

@@ -50,3 +50,44 @@ func TestWhatIsNoKeyset(t *testing.T) {
 		require.NotContains(t, err.Error(), "hunter2")
 	}
 }
+
+// Through every step of a rotation, daemons that are a step ahead or behind open
+// what each other sealed.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	_, text := newKeyset(t)
+	steps := []string{text}
+	for range 2 {
+		added, err := secret.Add(steps[len(steps)-1])
+		require.NoError(t, err)
+		promoted, err := secret.Promote(added)
+		require.NoError(t, err)
+		_, err = secret.Promote(promoted)
+		require.ErrorIs(t, err, secret.ErrPrimary)
+		steps = append(steps, added, promoted)
+	}
+	parse := func(i int) *secret.Keyset {
+		k, err := secret.Parse(steps[i])
+		require.NoError(t, err)
+		return k
+	}
+	for i := range steps {
+		sealed, err := parse(i).Seal([]byte("hidden"), nil)
+		require.NoError(t, err)
+		for j := max(0, i-1); j < len(steps); j++ {
+			plain, err := parse(j).Open(sealed, nil)
+			require.NoError(t, err, "sealed at step %d, opened at step %d", i, j)
+			require.Equal(t, "hidden", string(plain))
+		}
+		if i == 2 || i == 4 {
+			_, err := parse(i-2).Open(sealed, nil)
+			require.Error(t, err, "sealed with the new key")
+		}
+	}
+	for _, bad := range []string{"", "{}", "hunter2"} {
+		_, err := secret.Add(bad)
+		require.ErrorIs(t, err, secret.ErrKeyset)
+		_, err = secret.Promote(bad)
+		require.ErrorIs(t, err, secret.ErrKeyset)
+	}
+}
