@@ -276,7 +276,13 @@ func TestKeys(t *testing.T) {
 	require.JSONEq(t, `[]`, string(d.call("GET", "/v1/users", "", "X-API-Key", readerText, "X-Tenant", "other").raw))
 	requireProblem(t, d.call("POST", "/v1/users", `{"name":"n"}`, "X-API-Key", readerText), http.StatusForbidden, "insufficient_scope")
 	requireProblem(t, d.call("GET", "/v1/events", "", "X-API-Key", readerText), http.StatusForbidden, "insufficient_scope")
-	for name, text := range map[string]string{"expired": expired, "revoked": revoked, "moved": elsewhere, "otherPepper": other, "unknown": unknown, "cut": readerText[:len(readerText)-1]} {
+	for name, text := range map[string]string{"expired": expired, "revoked": revoked} {
+		a := d.call("GET", "/v1/users", "", "X-API-Key", text)
+		requireProblem(t, a, http.StatusUnauthorized, "expired_key")
+		require.Contains(t, string(a.raw), `"message":"Unauthorized"`, "Blockmate's surface does not say why")
+		require.NotContains(t, d.log.String(), text, name)
+	}
+	for name, text := range map[string]string{"moved": elsewhere, "otherPepper": other, "unknown": unknown, "cut": readerText[:len(readerText)-1]} {
 		requireProblem(t, d.call("GET", "/v1/users", "", "X-API-Key", text), http.StatusUnauthorized, "invalid_key")
 		require.NotContains(t, d.log.String(), text, name)
 	}
@@ -284,7 +290,7 @@ func TestKeys(t *testing.T) {
 	require.Contains(t, d.log.String(), `"caller":"`+reader.ID+`"`)
 	require.NoError(t, d.gate.Flush(t.Context()))
 	d.keys.mu.Lock()
-	require.Equal(t, []string{reader.ID}, slices.Collect(maps.Keys(d.keys.touched)))
+	require.Equal(t, []string{reader.ID}, slices.Collect(maps.Keys(d.keys.touched)), "keys that open nothing are not used")
 	d.keys.mu.Unlock()
 
 	// A fault of the store is ours, not the caller's, and stays ours.
@@ -292,7 +298,7 @@ func TestKeys(t *testing.T) {
 	d.keys.down = errors.New("password=hunter2")
 	d.keys.mu.Unlock()
 	a := d.call("GET", "/v1/users", "", "X-API-Key", readerText)
-	requireProblem(t, a, http.StatusInternalServerError, "internal")
+	requireProblem(t, a, http.StatusServiceUnavailable, "unavailable")
 	require.NotContains(t, string(a.raw), "hunter2")
 	require.Contains(t, d.log.String(), "hunter2")
 }

@@ -255,3 +255,34 @@ func (f *fakeKeys) TouchKeys(_ context.Context, used map[string]time.Time) error
 	f.touched = used
 	return f.down
 }
+
+// KeysChanged says that no key ever changes: nothing in these tests remembers any.
+func (*fakeKeys) KeysChanged(context.Context) (map[string]int64, error) { return nil, nil }
+
+// fakeReplays is signatures in memory.
+type fakeReplays struct{ seen sync.Map }
+
+func (f *fakeReplays) Fresh(_ context.Context, signature []byte, _ time.Time) (bool, error) {
+	_, seen := f.seen.LoadOrStore(string(signature), true)
+	return !seen, nil
+}
+
+// fakeRequests carries requests out without a transaction, and keeps the audit log
+// in memory.
+type fakeRequests struct {
+	mu      sync.Mutex
+	entries []access.Entry
+}
+
+func (f *fakeRequests) Write(ctx context.Context, entry access.Entry, _ *access.Once, do func(context.Context) access.Answer) (access.Answer, bool, error) {
+	answer := do(ctx)
+	entry.Status, entry.Code = answer.Status, answer.Code
+	return answer, false, f.Record(ctx, entry)
+}
+
+func (f *fakeRequests) Record(_ context.Context, entry access.Entry) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries = append(f.entries, entry)
+	return nil
+}

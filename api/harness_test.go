@@ -46,6 +46,7 @@ type desk struct {
 	users    *fakeUsers
 	ledger   *fakeLedger
 	keys     *fakeKeys
+	requests *fakeRequests
 	gate     *access.Gate
 	tokens   *access.Tokens
 	router   *api.Router
@@ -56,7 +57,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
+	d := &desk{t: t, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, requests: &fakeRequests{}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
 	d.ledger = &fakeLedger{users: d.users, held: holdings(), chains: []indexer.ChainStatus{
 		{Chain: "btc", ID: "bip122:000000000019d6689c085ae165831e93", Family: chains.FamilyBitcoin, Environment: chains.Live, State: indexer.StateLevel, Tip: tip, Head: 101, Scripts: 3},
 		{Chain: "dev", ID: "eip155:31337", Family: chains.FamilyEVM, Environment: chains.Test, State: indexer.StateLevel},
@@ -64,7 +65,10 @@ func newDesk(t *testing.T) *desk {
 	var err error
 	d.tokens, err = access.NewTokens(bytes.Repeat([]byte{7}, 32), nil)
 	require.NoError(t, err)
-	d.gate, err = access.NewGate(access.Config{Keys: d.keys, Pepper: d.pepper, Tokens: d.tokens, Master: master})
+	d.gate, err = access.NewGate(access.Config{
+		Keys: d.keys, Changed: d.keys, Requests: d.requests, Replays: &fakeReplays{}, Pepper: d.pepper, Tokens: d.tokens, Master: master,
+		Limits: access.Limits{Anonymous: 100_000},
+	})
 	require.NoError(t, err)
 	d.registry = prometheus.NewRegistry()
 	d.router, err = api.New(api.Config{

@@ -18,6 +18,7 @@ const scrapeTime = 2 * time.Second
 type traffic struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	refusals *prometheus.CounterVec
 }
 
 func newTraffic(registry *prometheus.Registry, chains Chains) (*traffic, error) {
@@ -29,8 +30,11 @@ func newTraffic(registry *prometheus.Registry, chains Chains) (*traffic, error) 
 			Name: "tallyd_http_request_duration_seconds", Help: "Time to answer, by method and route.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method", "route"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tallyd_refusals_total", Help: "Requests refused without a key that is known, by code of the problem.",
+		}, []string{"code"}),
 	}
-	for _, c := range []prometheus.Collector{t.requests, t.duration, newChainGauges(chains)} {
+	for _, c := range []prometheus.Collector{t.requests, t.duration, t.refusals, newChainGauges(chains)} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -40,6 +40,7 @@ type (
 	healthOutput struct {
 		Body struct {
 			Status string `json:"status" example:"ok"`
+			Secure *bool  `json:"secure,omitempty" doc:"false, if callers from the daemon's machine need no key; absent otherwise"`
 		}
 	}
 	readyOutput struct {
@@ -76,9 +77,12 @@ func (r *Router) root(_ context.Context, in *rootInput) (*rootOutput, error) {
 
 // health answers while the process serves, whatever its database does: a
 // restart would not help that.
-func (*Router) health(context.Context, *struct{}) (*healthOutput, error) {
+func (r *Router) health(context.Context, *struct{}) (*healthOutput, error) {
 	out := &healthOutput{}
 	out.Body.Status = "ok"
+	if secure := r.cfg.Gate.Secure(); !secure {
+		out.Body.Secure = &secure
+	}
 	return out, nil
 }
 

@@ -102,6 +102,7 @@ func New(cfg Config) (*Router, error) {
 		return raw
 	})
 	r.mountProbes()
+	r.mountKeys()
 	r.mountChains()
 	r.mountEvents()
 	r.mountPages()
@@ -156,8 +157,8 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel = context.WithTimeout(ctx, answerTime)
 		defer cancel()
 	}
-	trail := &problem.Trail{}
-	id := uuid.NewString()
+	trail := &problem.Trail{Request: uuid.New()}
+	id := trail.Request.String()
 	out := &response{ResponseWriter: w}
 	secure(out.Header())
 	out.Header().Set("X-Request-Id", id)
@@ -209,6 +210,9 @@ func (r *Router) finish(out *response, req *http.Request, pattern, id string, tr
 		route = "none"
 	}
 	r.traffic.count(req.Method, route, out.code(), took)
+	if trail.Refused != "" {
+		r.traffic.refusals.WithLabelValues(string(trail.Refused)).Inc()
+	}
 	level, cause := zerolog.InfoLevel, trail.Cause
 	switch {
 	case out.code() >= http.StatusInternalServerError:

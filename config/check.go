@@ -19,6 +19,9 @@ var (
 	contractPattern = regexp.MustCompile(`^0x[0-9a-fA-F]{40}$`)
 )
 
+// maxPerMinute bounds a budget: more than any daemon serves.
+const maxPerMinute = 10_000_000
+
 // maxGapLimit bounds what one descriptor can make a daemon derive and watch.
 const maxGapLimit = 10_000
 
@@ -92,9 +95,14 @@ func (a API) check(p problems) {
 			p.add("api.trusted_proxies."+strconv.Itoa(i), "is empty")
 		}
 	}
-	notNegative(p, "api.limits.custody_per_minute", a.Limits.CustodyPerMinute)
-	notNegative(p, "api.limits.per_minute", a.Limits.PerMinute)
-	notNegative(p, "api.limits.anonymous_per_minute", a.Limits.AnonymousPerMinute)
+	perMinute := func(key string, n int) {
+		if n < 0 || n > maxPerMinute {
+			p.add(key, "must be from 0 to %d", maxPerMinute)
+		}
+	}
+	perMinute("api.limits.custody_per_minute", a.Limits.CustodyPerMinute)
+	perMinute("api.limits.per_minute", a.Limits.PerMinute)
+	perMinute("api.limits.anonymous_per_minute", a.Limits.AnonymousPerMinute)
 	notNegative(p, "api.body_limit", a.BodyLimit)
 	checkURL(p, "api.public_url", NewURL(a.PublicURL), "http", "https")
 }

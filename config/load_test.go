@@ -172,7 +172,7 @@ chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", 
 		{
 			name: "Access", document: "listen: 0.0.0.0:80\napi: {secure: false, trusted_proxies: [10.0.0.0, 10.0.0.0/8x, ~], limits: {custody_per_minute: -1, per_minute: -1, anonymous_per_minute: x}}",
 			want: []string{
-				"api.limits.anonymous_per_minute: must be a whole number", "api.limits.custody_per_minute: must not be", "api.limits.per_minute: must not be",
+				"api.limits.anonymous_per_minute: must be a whole number", "api.limits.custody_per_minute: must be from 0", "api.limits.per_minute: must be from 0",
 				"api.secure: can be false only where listen is", "api.trusted_proxies.1: must be a network", "api.trusted_proxies.2: is empty",
 			},
 		},

@@ -1,23 +1,16 @@
 package access
 
 import (
-	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
-	"regexp"
-	"strings"
+	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"tallyd/api/problem"
 	"tallyd/chains"
 	"tallyd/indexer"
 )
@@ -46,24 +39,45 @@ type Keys interface {
 
 // Config is what a Gate is made of.
 type Config struct {
-	Keys        Keys
-	Pepper      Pepper             // at least 16 bytes
-	Tokens      *Tokens            //
-	Master      string             // the master key; "" for none
+	Keys     Keys
+	Changed  Changed  // what ends the memory of keys
+	Requests Requests // what writes are carried out in, and where they are written down
+	Replays  Replays
+
+	Pepper   Pepper   // at least 16 bytes
+	Accepted []Pepper // under which keys may be stored too
+	Tokens   *Tokens  //
+	Master   string   // the master key; "" for none
+
 	Environment chains.Environment // the master key's unless X-Environment says otherwise; live if ""
+	Limits      Limits             //
+	Limiter     Limiter            // a Local if nil
+	Proxies     []netip.Prefix     // whose X-Forwarded-For is believed
+	Open        bool               // callers from this machine act as the master key, without a key
 	Now         func() time.Time   // time.Now if nil
 }
 
-// Gate lets callers in. Its middlewares put the caller in the context, where
-// From finds it, or answer with a problem. It is safe for concurrent use.
+// Gate lets callers in. Guard puts it before an operation: it finds out who is
+// calling, counts the call against a budget, and lets it through with the caller in
+// the context, where From finds it, or answers with a problem. What writes is carried
+// out in one transaction with its line in the audit log. A Gate is safe for
+// concurrent use.
 type Gate struct {
-	keys   Keys
-	pepper Pepper
-	tokens *Tokens
-	master []byte // hash of the master key; nil for none
-	realm  indexer.Realm
-	now    func() time.Time
-	used   *usage
+	keyring  *keyring
+	keys     Keys
+	requests Requests
+	replays  Replays
+	peppers  []Pepper
+	tokens   *Tokens
+	master   *[sha256.Size]byte // of the master key, so that comparing takes the same time for all; nil for none
+	realm    indexer.Realm      // the master key's
+	limits   Limits
+	limiter  Limiter
+	told     *Local // who was written down lately for using up a budget
+	proxies  proxies
+	open     bool
+	now      func() time.Time
+	used     *usage
 
 	table  sync.Mutex
 	routes map[string]Route // by pattern; guarded by table
@@ -71,26 +85,39 @@ type Gate struct {
 
 // NewGate returns a Gate, or an error that names the setting that is missing.
 func NewGate(cfg Config) (*Gate, error) {
-	if len(cfg.Pepper) < minPepperSize {
-		return nil, fmt.Errorf("pepper of %d bytes, want at least %d", len(cfg.Pepper), minPepperSize)
+	peppers := append([]Pepper{cfg.Pepper}, cfg.Accepted...)
+	for _, pepper := range peppers {
+		if len(pepper) < minPepperSize {
+			return nil, fmt.Errorf("pepper of %d bytes, want at least %d", len(pepper), minPepperSize)
+		}
 	}
 	if cfg.Keys == nil || cfg.Tokens == nil {
 		return nil, errors.New("keys and tokens are required")
 	}
+	if cfg.Changed == nil || cfg.Requests == nil || cfg.Replays == nil {
+		return nil, errors.New("changes of keys, requests and replays are required")
+	}
 	g := &Gate{
-		keys: cfg.Keys, pepper: cfg.Pepper, tokens: cfg.Tokens, now: cfg.Now,
+		keyring: newKeyring(cfg.Keys, cfg.Changed), keys: cfg.Keys, requests: cfg.Requests, replays: cfg.Replays,
+		peppers: peppers, tokens: cfg.Tokens, now: cfg.Now,
 		realm:  indexer.Realm{Tenant: DefaultTenant, Environment: cfg.Environment},
+		limits: cfg.Limits.settled(), limiter: cfg.Limiter, proxies: cfg.Proxies, open: cfg.Open,
 		used:   &usage{last: map[string]time.Time{}},
 		routes: map[string]Route{},
 	}
 	if g.now == nil {
 		g.now = time.Now
 	}
+	if g.limiter == nil {
+		g.limiter = NewLocal(g.now)
+	}
+	g.told = NewLocal(g.now)
 	if g.realm.Environment == "" {
 		g.realm.Environment = chains.Live
 	}
 	if cfg.Master != "" {
-		g.master = digest(cfg.Master)
+		sum := sha256.Sum256([]byte(cfg.Master))
+		g.master = &sum
 	}
 	return g, nil
 }
@@ -98,9 +125,19 @@ func NewGate(cfg Config) (*Gate, error) {
 // Tokens returns what issues the tokens this gate accepts.
 func (g *Gate) Tokens() *Tokens { return g.tokens }
 
-// Run writes the last use of keys every ten seconds, and once more when ctx
-// ends. It returns the cause of that.
+// Secure reports whether callers are asked for credentials.
+func (g *Gate) Secure() bool { return !g.open }
+
+// Run hears of keys that change, so that keys can be remembered, and writes the last
+// use of keys every ten seconds, and once more when ctx ends. It returns the cause of
+// that. Without it every request asks the store for its key.
 func (g *Gate) Run(ctx context.Context, log zerolog.Logger) error {
+	if g.open {
+		log.Warn().Msg("secure mode is off: whoever reaches this address may do everything")
+	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { g.keyring.watch(ctx, log) })
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
 	for {
@@ -122,127 +159,3 @@ func (g *Gate) Run(ctx context.Context, log zerolog.Logger) error {
 
 // Flush writes the last use of keys now. What cannot be written is kept.
 func (g *Gate) Flush(ctx context.Context) error { return g.used.flush(ctx, g.keys) }
-
-// middleware returns what puts a rule in force.
-func (g *Gate) middleware(rule Rule) func(huma.Context, func(huma.Context)) {
-	return func(ctx huma.Context, next func(huma.Context)) {
-		if rule.Public {
-			next(ctx)
-			return
-		}
-		p, err := g.caller(ctx, rule)
-		if err != nil {
-			g.refuse(ctx, err)
-			return
-		}
-		problem.TrailOf(ctx.Context()).Caller = p.Name()
-		if p.User == uuid.Nil && !p.Master && (rule.Master || !p.Allows(rule.Scope)) {
-			g.refuse(ctx, problem.New(http.StatusForbidden, problem.InsufficientScope, "the key lacks the scope "+rule.Scope))
-			return
-		}
-		next(huma.WithValue(ctx, principalKey{}, p))
-	}
-}
-
-// caller returns who is calling, a *problem.Problem if nobody a rule lets in, or
-// the fault that kept it from finding out.
-func (g *Gate) caller(ctx huma.Context, rule Rule) (Principal, error) {
-	missing := http.StatusUnauthorized
-	if rule.Surface == Blockmate {
-		missing = http.StatusBadRequest
-	}
-	if text := cmp.Or(ctx.Header("X-API-Key"), ctx.Header("X-Blnk-Key")); text != "" && rule.byKey() {
-		return g.authenticate(ctx, text)
-	}
-	if !rule.User {
-		return Principal{}, missingKey(missing)
-	}
-	scheme, text, _ := strings.Cut(ctx.Header("Authorization"), " ")
-	if scheme == "" {
-		return Principal{}, missingKey(missing)
-	}
-	bad := BadToken(cmp.Or(rule.BadUser, http.StatusUnauthorized))
-	if !strings.EqualFold(scheme, "Bearer") {
-		return Principal{}, bad
-	}
-	p, err := g.tokens.Read(strings.TrimSpace(text))
-	if err != nil {
-		return Principal{}, bad
-	}
-	return p, nil
-}
-
-// authenticate returns who a key stands for, a *problem.Problem if nobody, or
-// the fault that kept it from finding out.
-func (g *Gate) authenticate(ctx huma.Context, text string) (Principal, error) {
-	if g.master != nil && hmac.Equal(g.master, digest(text)) {
-		realm, err := g.masterRealm(ctx.Header("X-Tenant"), ctx.Header("X-Environment"))
-		return Principal{Realm: realm, KeyID: MasterID, Master: true}, err
-	}
-	environment, id, err := ParseKey(text)
-	if err != nil {
-		return Principal{}, badKey()
-	}
-	key, err := g.keys.KeyByID(ctx.Context(), id)
-	if errors.Is(err, indexer.ErrNotFound) {
-		return Principal{}, badKey()
-	}
-	if err != nil {
-		return Principal{}, fmt.Errorf("look up key: %w", err)
-	}
-	now := g.now()
-	if !hmac.Equal(key.Hash, g.pepper.Hash(text)) || key.Realm.Environment != environment || !key.Good(now) {
-		return Principal{}, badKey()
-	}
-	g.used.touch(id, now)
-	return Principal{Realm: key.Realm, KeyID: key.ID, Scopes: key.Scopes}, nil
-}
-
-// masterRealm returns the realm the master key acts on.
-func (g *Gate) masterRealm(tenant, environment string) (indexer.Realm, error) {
-	realm := g.realm
-	if tenant != "" {
-		if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(tenant) {
-			return indexer.Realm{}, problem.Invalid("X-Tenant", "expected up to 63 lower-case letters, digits, - and _")
-		}
-		realm.Tenant = tenant
-	}
-	if environment != "" {
-		realm.Environment = chains.Environment(environment)
-		if realm.Environment != chains.Live && realm.Environment != chains.Test {
-			return indexer.Realm{}, problem.Invalid("X-Environment", "expected live or test")
-		}
-	}
-	return realm, nil
-}
-
-// refuse answers a request whose key did not let it in.
-func (g *Gate) refuse(ctx huma.Context, err error) {
-	var p *problem.Problem
-	if !errors.As(err, &p) {
-		problem.TrailOf(ctx.Context()).Cause = err
-		p = problem.Fault()
-	}
-	problem.Answer(ctx, p)
-}
-
-// BadToken returns the problem of a forged or expired user token, or of one
-// whose user is gone.
-func BadToken(status int) *problem.Problem {
-	return problem.New(status, problem.InvalidToken, "Invalid token or expired token.").Header("WWW-Authenticate", "Bearer")
-}
-
-func badKey() *problem.Problem {
-	return problem.New(http.StatusUnauthorized, problem.InvalidKey, "Unauthorized").Header("WWW-Authenticate", "ApiKey")
-}
-
-func missingKey(status int) *problem.Problem {
-	return problem.New(status, problem.MissingKey, "missing key in request header")
-}
-
-// digest brings keys of any length to one, so that comparing takes the same
-// time for all.
-func digest(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
-	return sum[:]
-}

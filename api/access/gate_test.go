@@ -1,11 +1,9 @@
-package access
+package access_test
 
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
-	"sync"
+	"net/http"
 	"testing"
 	"time"
 
@@ -13,88 +11,76 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"tallyd/indexer"
+	"tallyd/api/access"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// touched is keys that only remember their last use.
-type touched struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-	down error
-}
-
-func (k *touched) KeyByID(context.Context, string) (Key, error) {
-	return Key{}, indexer.ErrNotFound
-}
-
-func (k *touched) TouchKeys(_ context.Context, used map[string]time.Time) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.down != nil {
-		return k.down
-	}
-	maps.Copy(k.last, used)
-	return nil
-}
-
-func newTestGate(t *testing.T) (*Gate, *touched) {
-	t.Helper()
-	keys := &touched{last: map[string]time.Time{}}
-	tokens, err := NewTokens(make([]byte, 32), nil)
-	require.NoError(t, err)
-	gate, err := NewGate(Config{Keys: keys, Pepper: pepper, Tokens: tokens})
-	require.NoError(t, err)
-	return gate, keys
-}
-
 // The newest use of a key is written once, and a store that is away loses none.
 func TestLastUseSurvivesAStoreThatIsAway(t *testing.T) {
 	t.Parallel()
-	gate, keys := newTestGate(t)
-	keys.down = errors.New("away")
-	gate.used.touch("a", now)
-	require.ErrorIs(t, gate.Flush(t.Context()), keys.down)
-	gate.used.touch("a", now.Add(time.Second))
-	gate.used.touch("a", now.Add(-time.Second))
-	gate.used.touch("b", now)
-	keys.down = nil
-	require.NoError(t, gate.Flush(t.Context()))
-	require.Equal(t, map[string]time.Time{"a": now.Add(time.Second), "b": now}, keys.last)
+	h := newHouse(t)
+	a, textA := h.issue()
+	b, textB := h.issue()
+	use := func(text string) {
+		require.Equal(t, http.StatusOK, h.call("GET", "/users", "", "X-API-Key", text).Code)
+	}
+	use(textA)
+	away := errors.New("away")
+	h.set(func(m *memory) { m.down = away })
+	require.ErrorIs(t, h.gate.Flush(t.Context()), away)
+	h.set(func(m *memory) { m.down = nil })
+	h.pass(time.Second)
+	use(textA)
+	use(textB)
+	h.pass(-time.Second) // a clock may be set back
+	use(textA)
+	require.NoError(t, h.gate.Flush(t.Context()))
+	last := start.Add(time.Second)
+	require.Equal(t, map[string]time.Time{a.ID: last, b.ID: last}, h.used)
 
-	clear(keys.last)
-	require.NoError(t, gate.Flush(t.Context()))
-	require.Empty(t, keys.last)
+	clear(h.used)
+	require.NoError(t, h.gate.Flush(t.Context()))
+	require.Empty(t, h.used, "nothing was used since")
 }
 
 // Run writes what is left when it ends.
 func TestRunFlushesAtTheEnd(t *testing.T) {
 	t.Parallel()
-	gate, keys := newTestGate(t)
+	h := newHouse(t)
+	key, text := h.issue()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error)
-	go func() { ended <- gate.Run(ctx, zerolog.Nop()) }()
-	gate.used.touch("a", now)
+	go func() { ended <- h.gate.Run(ctx, zerolog.Nop()) }()
+	require.Equal(t, http.StatusOK, h.call("GET", "/users", "", "X-API-Key", text).Code)
 	stop := errors.New("stop")
 	cancel(stop)
 	require.ErrorIs(t, <-ended, stop)
-	require.Equal(t, []string{"a"}, slices.Collect(maps.Keys(keys.last)))
+	require.Contains(t, h.used, key.ID)
 }
 
 func TestNewGateNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	_, err := NewGate(Config{Pepper: Pepper("short")})
+	m := newMemory()
+	tokens, err := access.NewTokens(make([]byte, 32), nil)
+	require.NoError(t, err)
+	_, err = access.NewGate(access.Config{Pepper: access.Pepper("short")})
 	require.ErrorContains(t, err, "pepper")
-	_, err = NewGate(Config{Pepper: pepper})
+	_, err = access.NewGate(access.Config{Pepper: pepper, Accepted: []access.Pepper{access.Pepper("short")}})
+	require.ErrorContains(t, err, "pepper")
+	_, err = access.NewGate(access.Config{Pepper: pepper})
 	require.ErrorContains(t, err, "keys")
-	_, err = NewTokens(make([]byte, 31), nil)
+	_, err = access.NewGate(access.Config{Pepper: pepper, Keys: m, Tokens: tokens})
+	require.ErrorContains(t, err, "replays")
+	_, err = access.NewTokens(make([]byte, 31), nil)
 	require.ErrorContains(t, err, "31")
 }
 
 // Without a master key the empty key is nobody's.
 func TestNoMasterKey(t *testing.T) {
 	t.Parallel()
-	gate, _ := newTestGate(t)
-	require.Nil(t, gate.master)
+	h := newHouse(t, func(c *access.Config) { c.Master = "" })
+	for _, text := range []string{"", " ", master} {
+		require.NotEqual(t, http.StatusOK, h.call("GET", "/users", "", "X-API-Key", text).Code)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 // Names of the credentials in the OpenAPI document.
@@ -47,7 +48,11 @@ func (g *Gate) Open(pattern string, rule Rule, serve http.HandlerFunc) http.Hand
 	}
 	method, path, _ := strings.Cut(pattern, " ")
 	g.declare(Route{Method: method, Path: path, Rule: rule})
-	return serve
+	enter := g.middleware(rule)
+	return func(w http.ResponseWriter, r *http.Request) {
+		// Whatever context it is called with, what is served is the page.
+		enter(humago.NewContext(&huma.Operation{Method: method, Path: path}, r, w), func(huma.Context) { serve(w, r) })
+	}
 }
 
 // declare adds a route to the table.

@@ -46,6 +46,8 @@ func (l *Local) Take(_ context.Context, name string, perMinute int) Budget {
 	if perMinute < 1 {
 		return Budget{Retry: time.Minute, Reset: time.Minute}
 	}
+	// Shares of a minute are whole nanoseconds.
+	perMinute = min(perMinute, MaxPerMinute)
 	now := l.now()
 	each := time.Minute / time.Duration(perMinute)
 	whole := each * time.Duration(perMinute)
@@ -72,7 +74,7 @@ func (l *Local) GiveBack(name string, perMinute int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if full, known := l.full[name]; known && perMinute > 0 {
-		l.full[name] = full.Add(-time.Minute / time.Duration(perMinute))
+		l.full[name] = full.Add(-time.Minute / time.Duration(min(perMinute, MaxPerMinute)))
 	}
 }
 

@@ -136,6 +136,6 @@ type Requests interface {
 	// written.
 	Write(ctx context.Context, entry Entry, once *Once, do func(ctx context.Context) Answer) (answer Answer, replayed bool, err error)
 
-	// Record writes an entry on its own.
+	// Record writes an entry on its own, also when ctx has ended.
 	Record(ctx context.Context, entry Entry) error
 }

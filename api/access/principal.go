@@ -14,6 +14,7 @@ import (
 type Principal struct {
 	Realm  indexer.Realm
 	KeyID  string    // "master" for the master key, "" for a user
+	Owner  string    // of the key
 	Scopes []string  // of the key
 	Master bool      // may do everything in every realm
 	User   uuid.UUID // zero unless the caller came with a user token

@@ -7,30 +7,43 @@ type Code string
 // The codes. The status beside each is the usual one; MissingKey and
 // InvalidToken differ by surface, as docs/api.md says.
 const (
-	BadRequest        Code = "bad_request"        // 400: the request cannot be read
-	InvalidInput      Code = "invalid_input"      // 400: a field or parameter breaks its rule
-	MissingKey        Code = "missing_key"        // 400 or 401: no credential was sent
-	InvalidWallet     Code = "invalid_wallet"     // 400: not an address, key or descriptor of this chain
-	WalletConnected   Code = "wallet_connected"   // 400: the user has this wallet connected
-	InvalidCursor     Code = "invalid_cursor"     // 400: the cursor was not handed out by this API to this user
-	InvalidKey        Code = "invalid_key"        // 401: unknown, revoked or expired API key
-	InvalidToken      Code = "invalid_token"      // 401 or 403: forged or expired user token
-	InsufficientScope Code = "insufficient_scope" // 403: the key may not do this
-	NotFound          Code = "not_found"          // 404: no such thing, or another tenant's
-	NoRoute           Code = "no_route"           // 404: no such path
-	MethodNotAllowed  Code = "method_not_allowed" // 405: see the Allow header
-	RequestTimeout    Code = "request_timeout"    // 408: the body came too slowly
-	BodyTooLarge      Code = "body_too_large"     // 413
-	UnsupportedMedia  Code = "unsupported_media"  // 415: send application/json
-	Internal          Code = "internal"           // 500: our fault; the log has the cause
-	Unavailable       Code = "unavailable"        // 503: not ready, or the answer took too long
+	BadRequest          Code = "bad_request"              // 400: the request cannot be read
+	InvalidInput        Code = "invalid_input"            // 400: a field or parameter breaks its rule
+	MissingKey          Code = "missing_key"              // 400 or 401: no credential was sent
+	InvalidWallet       Code = "invalid_wallet"           // 400: not an address, key or descriptor of this chain
+	WalletConnected     Code = "wallet_connected"         // 400: the user has this wallet connected
+	InvalidCursor       Code = "invalid_cursor"           // 400: the cursor was not handed out by this API to this user
+	IdempotencyRequired Code = "idempotency_key_required" // 400: the operation takes an Idempotency-Key
+	InvalidIdempotency  Code = "invalid_idempotency_key"  // 400: not 1 to 64 of A-Z a-z 0-9 _ -
+	IdempotencyReused   Code = "idempotency_key_reused"   // 400: the first request with this key had another body
+	InvalidKey          Code = "invalid_key"              // 401: unknown API key
+	ExpiredKey          Code = "expired_key"              // 401: revoked or expired API key
+	SignatureRequired   Code = "signature_required"       // 401: the key, or the operation, takes signed requests only
+	InvalidSignature    Code = "invalid_signature"        // 401: not the signature of this request by this key
+	StaleTimestamp      Code = "stale_timestamp"          // 401: signed too long ago, or in the future
+	ReplayedSignature   Code = "replayed_signature"       // 401: a write was signed with this before
+	InvalidToken        Code = "invalid_token"            // 401 or 403: forged or expired user token
+	InsufficientScope   Code = "insufficient_scope"       // 403: the key may not do this
+	AddressRefused      Code = "address_not_allowed"      // 403: the key may not be used from there
+	NotFound            Code = "not_found"                // 404: no such thing, or another tenant's
+	NoRoute             Code = "no_route"                 // 404: no such path
+	MethodNotAllowed    Code = "method_not_allowed"       // 405: see the Allow header
+	RequestTimeout      Code = "request_timeout"          // 408: the body came too slowly
+	RequestRunning      Code = "request_running"          // 409: the first request with this Idempotency-Key still runs
+	BodyTooLarge        Code = "body_too_large"           // 413
+	UnsupportedMedia    Code = "unsupported_media"        // 415: send application/json
+	RateLimited         Code = "rate_limited"             // 429: see Retry-After
+	Internal            Code = "internal"                 // 500: our fault; the log has the cause
+	Unavailable         Code = "unavailable"              // 503: not ready, or the answer took too long
 )
 
 // Codes returns every code there is, for documents and their tests.
 func Codes() []Code {
 	return []Code{
 		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected, InvalidCursor,
-		InvalidKey, InvalidToken, InsufficientScope, NotFound, NoRoute, MethodNotAllowed,
-		RequestTimeout, BodyTooLarge, UnsupportedMedia, Internal, Unavailable,
+		IdempotencyRequired, InvalidIdempotency, IdempotencyReused,
+		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
+		InvalidToken, InsufficientScope, AddressRefused, NotFound, NoRoute, MethodNotAllowed,
+		RequestTimeout, RequestRunning, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
 	}
 }

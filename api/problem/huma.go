@@ -29,8 +29,10 @@ func Middleware(ctx huma.Context, next func(huma.Context)) {
 	next(statusContext{humaContext: ctx, trail: trail})
 }
 
-// Answer ends a request with p from within a middleware.
+// Answer ends a request with p from within a middleware, whatever else was meant to
+// answer it.
 func Answer(ctx huma.Context, p *Problem) {
+	TrailOf(ctx.Context()).status = p.Status
 	for name, values := range p.header {
 		for _, value := range values {
 			ctx.AppendHeader(name, value)
@@ -53,10 +55,7 @@ type humaContext huma.Context
 
 // SetStatus writes the status line.
 func (c statusContext) SetStatus(code int) {
-	if c.trail.status != 0 {
-		code = c.trail.status
-	}
-	c.humaContext.SetStatus(code)
+	c.humaContext.SetStatus(c.trail.Status(code))
 }
 
 // Unwrap returns the context below, as huma's adapters expect.

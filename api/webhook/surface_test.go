@@ -43,7 +43,10 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{bench: newBench(t)}
 	tokens, err := access.NewTokens(bytes.Repeat([]byte{7}, 32), nil)
 	require.NoError(t, err)
-	gate, err := access.NewGate(access.Config{Keys: d.Store, Pepper: access.Pepper("0123456789abcdef"), Tokens: tokens, Master: master, Environment: realm.Environment})
+	gate, err := access.NewGate(access.Config{
+		Keys: d.Store, Changed: d.Store, Requests: d.Store, Replays: d.Store,
+		Pepper: access.Pepper("0123456789abcdef"), Tokens: tokens, Master: master, Environment: realm.Environment,
+	})
 	require.NoError(t, err)
 	router, err := api.New(api.Config{
 		Log: zerolog.Nop(), Gate: gate, Events: d.Store, Chains: noChains{}, Store: d.Store, Metrics: prometheus.NewRegistry(),

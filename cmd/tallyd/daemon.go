@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tallyd/api"
+	"tallyd/api/access"
 	"tallyd/api/accounts"
 	"tallyd/chains"
 	"tallyd/config"
@@ -34,9 +35,12 @@ type daemon struct {
 	store   *store.Store
 	state   indexer.SyncState // nothing is kept where there is no Redis
 	status  statuses          // the cache, or the ledger itself
+	limiter access.Limiter
+	replays access.Replays
 	jobs    *jobs.Client
 	sources indexer.Sources
 	hooks   *webhooks
+	gate    *access.Gate
 	wrote   chan struct{} // one slot: events wait to be numbered
 }
 
@@ -49,14 +53,14 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return err
 	}
 	defer d.store.Close()
-	d.state, d.status = unkept{}, d.store
+	d.state, d.status, d.limiter, d.replays = unkept{}, d.store, access.NewLocal(nil), d.store
 	if url := cfg.Redis.URL.Reveal(); url != "" {
 		cache, err := synccache.New(url, d.store, log)
 		if err != nil {
 			return fmt.Errorf("open Redis: %w", err)
 		}
 		defer cache.Close()
-		d.state, d.status = cache, cache
+		d.state, d.status, d.limiter, d.replays = cache, cache, cache.Limiter(), cache.Replays(d.store)
 	}
 	d.jobs, err = jobs.New(jobs.Config{
 		Pool: d.store.Pool(), PollOnly: d.store.PollOnly(), Searches: d.store, Search: d.search, Log: log,
@@ -66,6 +70,13 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	}
 	defer d.closeSources()
 	d.hooks = newWebhooks(cfg.Webhooks, d.store, d.owner, log)
+	if d.gate, err = d.openGate(); err != nil {
+		return err
+	}
+	handler, err := d.router() //nolint:contextcheck // each request brings its own
+	if err != nil {
+		return err
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
 	for _, slug := range slices.Sorted(maps.Keys(cfg.Chains)) {
@@ -79,7 +90,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	group.Go(func() error { return d.hooks.Run(ctx) })
 	group.Go(func() error { return d.work(ctx) })
 	group.Go(func() error { return indexer.RunJobs(ctx, d.schedule(), log) })
-	group.Go(func() error { return d.serve(ctx, listener) })
+	group.Go(func() error { return d.serve(ctx, listener, handler) })
 	if ready != nil {
 		ready(d)
 	}

@@ -48,8 +48,14 @@ time, and within seconds by another when that one dies.`,
 				return err
 			}
 			defer listener.Close()
+			if !cfg.API.Secure.On() && !onlyHere(listener.Addr()) {
+				return fmt.Errorf("api.secure is false, and others than this machine reach %s", listener.Addr())
+			}
 			return run(cmd.Context(), cfg, listener, log, nil, func(*daemon) {
 				fmt.Fprintf(cmd.OutOrStdout(), "tallyd %s serves http://%s\n", version, listener.Addr())
+				if !cfg.API.Secure.On() {
+					fmt.Fprintln(cmd.OutOrStdout(), "SECURE MODE IS OFF: whoever is on this machine may do everything, without a key")
+				}
 			})
 		},
 	}
@@ -69,21 +75,20 @@ func listen(ctx context.Context, address, how string) (net.Listener, error) {
 	return listener, nil
 }
 
+// onlyHere reports whether only this machine reaches an address. A name in the
+// settings may stand for any.
+func onlyHere(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // serve answers HTTP until ctx ends, and then lets requests under way finish.
-func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
-	gate, err := d.gate()
-	if err != nil {
-		return err
-	}
-	handler, err := d.router(gate) //nolint:contextcheck // each request brings its own
-	if err != nil {
-		return err
-	}
+func (d *daemon) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := api.NewServer(handler, d.log)
 	flushed := make(chan struct{})
 	go func() {
 		defer close(flushed)
-		_ = gate.Run(ctx, d.log) // it returns ctx's cause, which we know
+		_ = d.gate.Run(ctx, d.log) // it returns ctx's cause, which we know
 	}()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
@@ -105,7 +110,7 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener) error {
 	return context.Cause(ctx)
 }
 
-func (d *daemon) gate() (*access.Gate, error) {
+func (d *daemon) openGate() (*access.Gate, error) {
 	seeds, err := d.cfg.API.Seeds()
 	if err != nil {
 		return nil, fmt.Errorf("api.jwt_seed: %w", err)
@@ -114,10 +119,24 @@ func (d *daemon) gate() (*access.Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api.jwt_seed: %w", err)
 	}
-	gate, err := access.NewGate(access.Config{
-		Keys: d.store, Pepper: access.Pepper(d.cfg.API.KeyPepper.Reveal()), Tokens: tokens,
-		Master: d.cfg.API.MasterKey.Reveal(), Environment: d.environment(),
-	})
+	cfg := access.Config{
+		Keys: d.store, Changed: d.store, Requests: d.store, Replays: d.replays, Limiter: d.limiter, Tokens: tokens,
+		Master: d.cfg.API.MasterKey.Reveal(), Environment: d.environment(), Open: !d.cfg.API.Secure.On(),
+		Limits: access.Limits{
+			Custody: d.cfg.API.Limits.CustodyPerMinute, Other: d.cfg.API.Limits.PerMinute, Anonymous: d.cfg.API.Limits.AnonymousPerMinute,
+		},
+	}
+	for i, pepper := range d.cfg.API.Peppers() {
+		if i == 0 {
+			cfg.Pepper = pepper
+		} else {
+			cfg.Accepted = append(cfg.Accepted, pepper)
+		}
+	}
+	for _, network := range d.cfg.API.TrustedProxies {
+		cfg.Proxies = append(cfg.Proxies, network.Prefix)
+	}
+	gate, err := access.NewGate(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the gate: %w", err)
 	}
@@ -138,11 +157,11 @@ func (d *daemon) environment() chains.Environment {
 	return chains.Test
 }
 
-func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
+func (d *daemon) router() (*api.Router, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	router, err := api.New(api.Config{
-		Version: version, Log: d.log, Gate: gate, Events: d.store, Chains: d.status, Store: d.store, Metrics: metrics,
+		Version: version, Log: d.log, Gate: d.gate, Events: d.store, Chains: d.status, Store: d.store, Metrics: metrics,
 		BodyLimit: d.cfg.API.BodyLimit, PublicURL: d.cfg.API.PublicURL, Streams: []string{webhook.StreamPath},
 	})
 	if err != nil {
@@ -159,9 +178,9 @@ func (d *daemon) router(gate *access.Gate) (*api.Router, error) {
 	// Cursors need a key that all instances share and nobody else has.
 	cursorKey := sha256.Sum256([]byte("cursor:" + d.cfg.API.KeyPepper.Reveal()))
 	accounts.Mount(router.Operations(), accounts.Config{
-		Gate: gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
+		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
-	d.hooks.mount(router.Operations(), gate)
+	d.hooks.mount(router.Operations(), d.gate)
 	return router, nil
 }

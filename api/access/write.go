@@ -1,0 +1,201 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"tallyd/api/problem"
+)
+
+const (
+	headerIdempotency = "Idempotency-Key"
+	headerReplayed    = "Idempotency-Replayed"
+)
+
+var idempotencyPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// write carries out a request that writes: its effect, its line in the audit log and,
+// with an Idempotency-Key, its answer are one transaction. The answer is sent after
+// the commit, so that nobody is told of what is not there.
+func (c *call) write(next func(huma.Context)) {
+	if p := c.readBody(); p != nil {
+		c.refuse(p)
+		return
+	}
+	once, p := c.once()
+	if p != nil {
+		c.refuse(p)
+		return
+	}
+	fresh, p := c.fresh(once)
+	if p != nil {
+		c.refuse(p)
+		return
+	}
+	var out *answering
+	outer := c.ctx.Context()
+	answer, kept, err := c.gate.requests.Write(outer, c.entry(), once, func(ctx context.Context) Answer {
+		out = &answering{humaContext: huma.WithContext(c.handedOn(), ctx)}
+		if !fresh {
+			// Only what is kept may be told twice for one signature: the key in the
+			// header is not signed, and a thief could draw another.
+			problem.Answer(out, replayed())
+		} else {
+			out.run(next)
+		}
+		return out.answer()
+	})
+	switch {
+	case errors.Is(err, ErrOtherBody):
+		c.refuse(problem.New(http.StatusBadRequest, problem.IdempotencyReused, "The Idempotency-Key was used with another body").
+			Field(headerIdempotency, "was used with another body"))
+	case errors.Is(err, ErrRunning):
+		c.refuse(problem.New(http.StatusConflict, problem.RequestRunning, "The first request with this Idempotency-Key still runs").
+			Header("Retry-After", "1"))
+	case err != nil:
+		problem.TrailOf(outer).Cause = err
+		c.refuse(unknown())
+	case kept:
+		c.ctx.SetHeader(headerReplayed, "true")
+		c.ctx.SetHeader("Content-Type", answer.ContentType)
+		c.ctx.SetStatus(answer.Status)
+		_, _ = c.ctx.BodyWriter().Write(answer.Body) // the caller may be gone
+	default:
+		out.send(c.ctx)
+	}
+}
+
+// once returns how often the request may be carried out: nil for as often as it is
+// sent.
+func (c *call) once() (*Once, *problem.Problem) {
+	if c.ctx.Method() != http.MethodPost && !c.rule.Once {
+		return nil, nil //nolint:nilnil // the absence of both is an outcome
+	}
+	key := c.ctx.Header(headerIdempotency)
+	switch {
+	case key == "" && c.rule.Once:
+		return nil, problem.New(http.StatusBadRequest, problem.IdempotencyRequired, "Idempotency-Key header is required").
+			Field(headerIdempotency, "is required")
+	case key == "":
+		return nil, nil //nolint:nilnil // as above
+	case !idempotencyPattern.MatchString(key):
+		return nil, problem.New(http.StatusBadRequest, problem.InvalidIdempotency, "Idempotency-Key must be 1 to 64 of A-Z a-z 0-9 _ -").
+			Field(headerIdempotency, "must be 1 to 64 of A-Z a-z 0-9 _ -")
+	}
+	return &Once{Key: key, Fingerprint: sha256.Sum256(c.body)}, nil
+}
+
+// fresh remembers the signature of the request and reports whether it is the first
+// with it. One that is not is refused, unless it may get a kept answer.
+func (c *call) fresh(once *Once) (bool, *problem.Problem) {
+	if c.signature == nil {
+		return true, nil
+	}
+	// It is refused as stale by then on every clock that is half a minute off.
+	until := c.signature.at.Add(2 * SignatureWindow)
+	fresh, err := c.gate.replays.Fresh(c.ctx.Context(), c.signature.mac, until)
+	switch {
+	case err != nil:
+		problem.TrailOf(c.ctx.Context()).Cause = err
+		return false, unknown()
+	case !fresh && once == nil:
+		return false, replayed()
+	}
+	return fresh, nil
+}
+
+// answering is a request whose answer is kept back.
+type answering struct {
+	humaContext
+	status  int
+	headers []header
+	body    bytes.Buffer
+}
+
+// header is one header as it was set or added.
+type header struct {
+	name, value string
+	add         bool
+}
+
+// Unwrap returns the context below, as huma's adapters expect.
+func (a *answering) Unwrap() huma.Context { return a.humaContext } //nolint:ireturn // the library's signature
+
+// SetStatus keeps the status.
+func (a *answering) SetStatus(code int) {
+	a.status = problem.TrailOf(a.Context()).Status(code)
+}
+
+// Status returns the status.
+func (a *answering) Status() int { return a.status }
+
+// SetHeader keeps a header.
+func (a *answering) SetHeader(name, value string) {
+	a.headers = append(a.headers, header{name: name, value: value})
+}
+
+// AppendHeader keeps a further value of a header.
+func (a *answering) AppendHeader(name, value string) {
+	a.headers = append(a.headers, header{name: name, value: value, add: true})
+}
+
+// BodyWriter keeps the body.
+func (a *answering) BodyWriter() io.Writer { return &a.body }
+
+// run lets the operation answer. A panic of it is a fault like any other: the
+// transaction around it must end.
+func (a *answering) run(next func(huma.Context)) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			problem.TrailOf(a.Context()).Cause = fmt.Errorf("panic: %v", fault)
+			a.headers = nil
+			a.body.Reset()
+			problem.Answer(a, problem.Fault())
+		}
+	}()
+	next(a)
+}
+
+// answer returns what was kept back.
+func (a *answering) answer() Answer {
+	answer := Answer{Status: a.status, Body: a.body.Bytes()}
+	if answer.Status == 0 {
+		answer.Status = http.StatusOK
+	}
+	for _, h := range a.headers {
+		if http.CanonicalHeaderKey(h.name) == "Content-Type" {
+			answer.ContentType = h.value
+		}
+	}
+	if answer.Status >= http.StatusBadRequest {
+		var p struct{ Code string }
+		if json.Unmarshal(answer.Body, &p) == nil {
+			answer.Code = p.Code
+		}
+	}
+	return answer
+}
+
+// send sends what was kept back.
+func (a *answering) send(ctx huma.Context) {
+	for _, h := range a.headers {
+		if h.add {
+			ctx.AppendHeader(h.name, h.value)
+		} else {
+			ctx.SetHeader(h.name, h.value)
+		}
+	}
+	if a.status != 0 {
+		ctx.SetStatus(a.status)
+	}
+	_, _ = ctx.BodyWriter().Write(a.body.Bytes()) // the caller may be gone
+}
