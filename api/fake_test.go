@@ -116,7 +116,8 @@ func (f *fakeUsers) DeleteAccount(_ context.Context, realm indexer.Realm, id uui
 	return nil
 }
 
-func (f *fakeUsers) Connect(_ context.Context, realm indexer.Realm, user uuid.UUID, chain, wallet, name, description string) (indexer.Account, error) {
+func (f *fakeUsers) Connect(_ context.Context, asked indexer.Connecting) (indexer.Account, error) {
+	realm, user, chain, wallet := asked.Realm, asked.User, asked.Chain, asked.Wallet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if strings.HasPrefix(wallet, "bad") {
@@ -134,7 +135,8 @@ func (f *fakeUsers) Connect(_ context.Context, realm indexer.Realm, user uuid.UU
 	f.writes++
 	a := indexer.Account{
 		ID: uuid.New(), Realm: realm, UserID: user, Chain: chain, Kind: indexer.KindAddress,
-		Wallet: wallet, Name: name, Description: description, CreatedAt: noon,
+		Wallet: wallet, Name: asked.Name, Description: asked.Description, CreatedAt: noon,
+		CreatedBy: asked.CreatedBy, MetaData: asked.MetaData,
 	}
 	f.accounts = append(f.accounts, a)
 	return a, nil

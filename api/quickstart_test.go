@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,8 +69,9 @@ func TestUsers(t *testing.T) {
 	id, bearer := d.user()
 
 	renamed := d.call(http.MethodPost, "/v1/users/"+id, `{"name":"new"}`, "X-API-Key", master)
-	require.JSONEq(t, `{"uuid":"`+id+`","name":"new"}`, string(renamed.raw))
-	require.JSONEq(t, `[{"uuid":"`+id+`","name":"new"}]`, string(d.call(http.MethodGet, "/v1/users", "", "X-API-Key", master).raw))
+	want := `{"uuid":"` + id + `","name":"new","created_by":"master","meta_data":{"TALLYD_GENERATED_BY":"master","BLNK_GENERATED_BY":"master"}}`
+	require.JSONEq(t, want, string(renamed.raw))
+	require.JSONEq(t, `[`+want+`]`, string(d.call(http.MethodGet, "/v1/users", "", "X-API-Key", master).raw))
 	require.Equal(t, http.StatusNotFound, d.call(http.MethodGet, "/v1/users/"+id, "", "X-API-Key", master, "X-Environment", "test").StatusCode)
 
 	deleted := d.call(http.MethodDelete, "/v1/users/"+id, "", "X-API-Key", master)
@@ -81,6 +83,36 @@ func TestUsers(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, late.StatusCode)
 	_, left := d.users.state()
 	require.Zero(t, left)
+}
+
+// What a caller writes about a thing comes back as it was written, numbers that no
+// float can hold included, with who created it.
+func TestMetaData(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const numbers = `{"big":9007199254740993,"bigger":123456789012345678901234567890,"nested":[1.10,{"a":0.1}]`
+	made := d.call(http.MethodPost, "/v1/users", `{"name":"n","meta_data":`+numbers+`,"BLNK_GENERATED_BY":"forged"}}`, "X-API-Key", master)
+	require.Equal(t, http.StatusCreated, made.StatusCode, "%s", made.raw)
+	stamped := `"meta_data":` + numbers + `,"TALLYD_GENERATED_BY":"master","BLNK_GENERATED_BY":"master"}`
+	require.Contains(t, string(made.raw), stamped)
+	id := made.json(t, "uuid").(string)
+	require.Contains(t, string(d.call(http.MethodGet, "/v1/users/"+id, "", "X-API-Key", master).raw), stamped)
+
+	token := d.call(http.MethodGet, "/v1/users/"+id+"/auth", "", "X-API-Key", master)
+	bearer := "Bearer " + token.json(t, "token").(string)
+	connected := d.call(http.MethodPost, "/v1/onchain/btc/connect", `{"wallet":"w","meta_data":`+numbers+`}}`, "Authorization", bearer)
+	require.Equal(t, http.StatusOK, connected.StatusCode, "%s", connected.raw)
+	stamped = `"created_by":"user:` + id + `","meta_data":` + numbers + `,"TALLYD_GENERATED_BY":"user:` + id + `","BLNK_GENERATED_BY":"user:` + id + `"}`
+	require.Contains(t, string(connected.raw), stamped)
+	require.Contains(t, string(d.call(http.MethodGet, "/v1/aggregate/accounts", "", "Authorization", bearer).raw), stamped)
+
+	writes, _ := d.users.state()
+	for _, bad := range []string{`[]`, `1`, `"{}"`, `{"a":"` + strings.Repeat("x", 900) + `"}` + strings.Repeat(" ", 200), strings.Repeat(`{"a":`, 70) + `1` + strings.Repeat(`}`, 70), "{\"a\":\"\xff\"}"} {
+		refused := d.call(http.MethodPost, "/v1/users", `{"name":"n","meta_data":`+bad+`}`, "X-API-Key", master)
+		require.Contains(t, []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge}, refused.StatusCode, "%.40s: %s", bad, refused.raw)
+	}
+	after, _ := d.users.state()
+	require.Equal(t, writes, after)
 }
 
 func TestHintsAndProviders(t *testing.T) {

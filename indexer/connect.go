@@ -2,6 +2,7 @@ package indexer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -23,28 +24,41 @@ type Connections struct {
 	Search func(ctx context.Context, chain string)
 }
 
-// Connect connects wallet, an address, an extended public key or a descriptor,
-// to a user. It returns the new account; a *WalletError says what is wrong with
-// the wallet, ErrNotFound that the realm has no such user or chain, ErrExists
-// that the user has the wallet connected already. When it returns nil the
-// account is durable and every block from the next one on is watched for it.
-func (c Connections) Connect(ctx context.Context, realm Realm, user uuid.UUID, chain, wallet, name, description string) (Account, error) {
-	source, ok := c.Sources.Get(chain)
-	if !ok || source.Chain().Environment != realm.Environment {
-		return Account{}, fmt.Errorf("chain %q: %w", chain, ErrNotFound)
+// Connecting is what an account is asked for with.
+type Connecting struct {
+	Realm       Realm
+	User        uuid.UUID
+	Chain       string
+	Wallet      string // as the caller typed it: an address, an extended public key or a descriptor
+	Name        string
+	Description string
+	CreatedBy   string
+	MetaData    json.RawMessage
+}
+
+// Connect connects a wallet to a user. It returns the new account; a *WalletError
+// says what is wrong with the wallet, ErrNotFound that the realm has no such user
+// or chain, ErrExists that the user has the wallet connected already. When it
+// returns nil the account is durable and every block from the next one on is
+// watched for it.
+func (c Connections) Connect(ctx context.Context, asked Connecting) (Account, error) {
+	source, ok := c.Sources.Get(asked.Chain)
+	if !ok || source.Chain().Environment != asked.Realm.Environment {
+		return Account{}, fmt.Errorf("chain %q: %w", asked.Chain, ErrNotFound)
 	}
 	account := Account{
-		ID: uuid.New(), Realm: realm, UserID: user, Chain: chain,
-		Name: name, Description: description, CreatedAt: time.Now().UTC(),
+		ID: uuid.New(), Realm: asked.Realm, UserID: asked.User, Chain: asked.Chain,
+		Name: asked.Name, Description: asked.Description, CreatedAt: time.Now().UTC(),
+		CreatedBy: asked.CreatedBy, MetaData: asked.MetaData,
 	}
-	scripts, err := c.read(source, wallet, &account)
+	scripts, err := c.read(source, asked.Wallet, &account)
 	if err != nil {
 		return Account{}, err
 	}
 	if err := c.Accounts.CreateAccount(ctx, account, scripts); err != nil {
 		return Account{}, fmt.Errorf("store account: %w", err)
 	}
-	c.Search(ctx, chain)
+	c.Search(ctx, asked.Chain)
 	return account, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"tallyd/api/access"
 	"tallyd/api/problem"
 	"tallyd/indexer"
 )
@@ -39,6 +40,7 @@ type (
 		Kind        string    `json:"kind" enum:"address,descriptor,venue"`
 		Wallet      string    `json:"wallet" doc:"In canonical spelling"`
 		CreatedAt   stamp     `json:"created_at"`
+		access.Created
 	}
 	accountsOutput struct {
 		Body []listedAccount `nullable:"false"`
@@ -161,6 +163,7 @@ func (s *surface) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutpu
 		out.Body = append(out.Body, listedAccount{
 			ID: a.ID, Name: a.Name, Description: a.Description, Type: walletType,
 			URL: pathOf(a), Chain: a.Chain, Kind: string(a.Kind), Wallet: a.Wallet, CreatedAt: stamp(a.CreatedAt),
+			Created: access.CreatedBy(a.CreatedBy, a.MetaData),
 		})
 	}
 	return out, nil

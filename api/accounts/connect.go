@@ -34,6 +34,8 @@ type (
 			Wallet      string `json:"wallet" minLength:"1" maxLength:"10000" doc:"Address, extended public key or output descriptor" example:"bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"`
 			Description string `json:"description,omitempty" maxLength:"1000" example:"My savings"`
 			Name        string `json:"name,omitempty" maxLength:"200" doc:"The chain's slug if left out" example:"savings"`
+
+			MetaData access.MetaData `json:"meta_data,omitempty"`
 		}
 	}
 	connected struct {
@@ -41,6 +43,7 @@ type (
 		Name        string    `json:"name"`
 		Description string    `json:"description"`
 		Verified    bool      `json:"verified" doc:"Always false: connecting proves no ownership"`
+		access.Created
 	}
 	connectOutput struct{ Body connected }
 	hintOutput    struct {
@@ -110,14 +113,23 @@ func (s *surface) connect(ctx context.Context, in *connectInput) (*connectOutput
 	if name == "" {
 		name = p.Chain
 	}
-	a, err := s.Connections.Connect(ctx, caller.Realm, caller.User, p.Chain, in.Body.Wallet, name, in.Body.Description)
+	meta, err := caller.Stamp(in.Body.MetaData)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a problem is the answer itself
+	}
+	a, err := s.Connections.Connect(ctx, indexer.Connecting{
+		Realm: caller.Realm, User: caller.User, Chain: p.Chain, Wallet: in.Body.Wallet, Name: name, Description: in.Body.Description,
+		CreatedBy: caller.Name(), MetaData: meta,
+	})
 	if errors.Is(err, indexer.ErrNotFound) {
 		return nil, s.whoIsMissing(ctx, caller)
 	}
 	if err != nil {
 		return nil, edge("connect account", err)
 	}
-	return &connectOutput{Body: connected{ID: a.ID, Name: a.Name, Description: a.Description}}, nil
+	return &connectOutput{Body: connected{
+		ID: a.ID, Name: a.Name, Description: a.Description, Created: access.CreatedBy(a.CreatedBy, a.MetaData),
+	}}, nil
 }
 
 // whoIsMissing tells a token that has outlived its user from a chain whose nodes

@@ -80,7 +80,7 @@ type Connections interface {
 	// the user has it connected, indexer.ErrNotFound if there is no such user
 	// or chain, and an *indexer.WalletError for the caller's eyes. When it
 	// returns nil the account is durable.
-	Connect(ctx context.Context, realm indexer.Realm, user uuid.UUID, chain, wallet, name, description string) (indexer.Account, error)
+	Connect(ctx context.Context, asked indexer.Connecting) (indexer.Account, error)
 }
 
 // Config is what the surface needs. The ledger usually is one value behind most

@@ -18,10 +18,15 @@ import (
 // callerOf returns who the gate let in.
 func callerOf(ctx context.Context) access.Principal { return access.From(ctx) }
 
-// user is Blockmate's User.
+// user is Blockmate's User, with who created it.
 type user struct {
 	ID   uuid.UUID `json:"uuid" format:"uuid"`
 	Name string    `json:"name" example:"some-name"`
+	access.Created
+}
+
+func userOf(u indexer.User) user {
+	return user{ID: u.ID, Name: u.Name, Created: access.CreatedBy(u.CreatedBy, u.MetaData)}
 }
 
 type (
@@ -30,13 +35,17 @@ type (
 	UserPath struct {
 		ID uuid.UUID `path:"id" format:"uuid" doc:"Id of the user"`
 	}
-	userBody struct {
-		Name string `json:"name" minLength:"1" maxLength:"200" doc:"For your own use" example:"some-name"`
+	createUserInput struct {
+		Body struct {
+			Name     string          `json:"name" minLength:"1" maxLength:"200" doc:"For your own use" example:"some-name"`
+			MetaData access.MetaData `json:"meta_data,omitempty"`
+		}
 	}
-	createUserInput struct{ Body userBody }
 	renameUserInput struct {
 		UserPath
-		Body userBody
+		Body struct {
+			Name string `json:"name" minLength:"1" maxLength:"200" doc:"For your own use" example:"some-name"`
+		}
 	}
 	userOutput  struct{ Body user }
 	usersOutput struct {
@@ -64,15 +73,22 @@ func (s *surface) mountUsers(api huma.API) {
 }
 
 func (s *surface) createUser(ctx context.Context, in *createUserInput) (*userOutput, error) {
-	u := indexer.User{ID: uuid.New(), Realm: callerOf(ctx).Realm, Name: in.Body.Name, CreatedAt: time.Now().UTC()}
-	err := s.Users.CreateUser(ctx, u)
+	caller := callerOf(ctx)
+	meta, err := caller.Stamp(in.Body.MetaData)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a problem is the answer itself
+	}
+	u := indexer.User{
+		ID: uuid.New(), Realm: caller.Realm, Name: in.Body.Name, CreatedAt: time.Now().UTC(), CreatedBy: caller.Name(), MetaData: meta,
+	}
+	err = s.Users.CreateUser(ctx, u)
 	if errors.Is(err, indexer.ErrNotFound) {
 		return nil, problem.Invalid("X-Tenant", "no such tenant")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create user: %w", err)
 	}
-	return &userOutput{Body: user{ID: u.ID, Name: u.Name}}, nil
+	return &userOutput{Body: userOf(u)}, nil
 }
 
 func (s *surface) listUsers(ctx context.Context, _ *struct{}) (*usersOutput, error) {
@@ -82,7 +98,7 @@ func (s *surface) listUsers(ctx context.Context, _ *struct{}) (*usersOutput, err
 	}
 	list := make([]user, 0, len(all))
 	for _, u := range all {
-		list = append(list, user{ID: u.ID, Name: u.Name})
+		list = append(list, userOf(u))
 	}
 	return &usersOutput{Body: list}, nil
 }
@@ -92,7 +108,7 @@ func (s *surface) getUser(ctx context.Context, in *UserPath) (*userOutput, error
 	if err != nil {
 		return nil, edge("read user", err)
 	}
-	return &userOutput{Body: user{ID: u.ID, Name: u.Name}}, nil
+	return &userOutput{Body: userOf(u)}, nil
 }
 
 func (s *surface) renameUser(ctx context.Context, in *renameUserInput) (*userOutput, error) {
@@ -100,7 +116,7 @@ func (s *surface) renameUser(ctx context.Context, in *renameUserInput) (*userOut
 	if err != nil {
 		return nil, edge("rename user", err)
 	}
-	return &userOutput{Body: user{ID: u.ID, Name: u.Name}}, nil
+	return &userOutput{Body: userOf(u)}, nil
 }
 
 func (s *surface) deleteUser(ctx context.Context, in *UserPath) (*done, error) {
