@@ -25,11 +25,16 @@ const (
 	InvalidToken        Code = "invalid_token"            // 401 or 403: forged or expired user token
 	InsufficientScope   Code = "insufficient_scope"       // 403: the key may not do this
 	AddressRefused      Code = "address_not_allowed"      // 403: the key may not be used from there
+	CrossOwner          Code = "cross_owner"              // 403: the key is another owner's
+	ScopeEscalation     Code = "scope_escalation"         // 403: more than the caller's own key can do
 	NotFound            Code = "not_found"                // 404: no such thing, or another tenant's
 	NoRoute             Code = "no_route"                 // 404: no such path
 	MethodNotAllowed    Code = "method_not_allowed"       // 405: see the Allow header
 	RequestTimeout      Code = "request_timeout"          // 408: the body came too slowly
 	RequestRunning      Code = "request_running"          // 409: the first request with this Idempotency-Key still runs
+	Exists              Code = "already_exists"           // 409: there is such a thing already
+	KeyRotating         Code = "key_rotating"             // 409: the overlap of the last rotation has not ended
+	KeyEnded            Code = "key_ended"                // 409: the API key is revoked or expired
 	BodyTooLarge        Code = "body_too_large"           // 413
 	UnsupportedMedia    Code = "unsupported_media"        // 415: send application/json
 	RateLimited         Code = "rate_limited"             // 429: see Retry-After
@@ -43,7 +48,7 @@ func Codes() []Code {
 		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected, InvalidCursor,
 		IdempotencyRequired, InvalidIdempotency, IdempotencyReused,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
-		InvalidToken, InsufficientScope, AddressRefused, NotFound, NoRoute, MethodNotAllowed,
-		RequestTimeout, RequestRunning, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
+		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
+		RequestTimeout, RequestRunning, Exists, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
 	}
 }

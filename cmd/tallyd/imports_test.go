@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},
 	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts"}},
 	"api/webhook":  {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "chains/guard", "migrations", "store", "store/secret"}},
+	"api/keys":     {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "migrations", "store", "store/secret"}},
 	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 
 	"config":     {},
@@ -79,7 +80,7 @@ var homes = map[string][]string{
 	"github.com/robfig/cron":              {"indexer"},
 	"github.com/btcsuite":                 {"chains/bitcoin", "chains/localnode"},
 	"github.com/ethereum/go-ethereum":     {"chains/evm", "chains/localnode"},
-	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/problem", "api/webhook", "cmd/tallyd"},
+	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/keys", "api/problem", "api/webhook", "cmd/tallyd"},
 	"github.com/golang-jwt/jwt":           {"api/access"},
 	"code.dny.dev/ssrf":                   {"chains/guard"},
 	"github.com/tink-crypto/tink-go":      {"store/secret"},

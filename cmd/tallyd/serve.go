@@ -19,6 +19,7 @@ import (
 	"tallyd/api"
 	"tallyd/api/access"
 	"tallyd/api/accounts"
+	"tallyd/api/keys"
 	"tallyd/api/webhook"
 	"tallyd/chains"
 	"tallyd/indexer"
@@ -182,5 +183,8 @@ func (d *daemon) router() (*api.Router, error) {
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
 	d.hooks.mount(router.Operations(), d.gate)
+	keys.Mount(router.Operations(), keys.Config{
+		Gate: d.gate, Keys: d.store, Tenants: d.store, Audit: d.store, Pepper: access.Pepper(d.cfg.API.KeyPepper.Reveal()),
+	})
 	return router, nil
 }
