@@ -205,6 +205,14 @@ func checkTokens(p problems, key string, tokens []Token) {
 	}
 }
 
+// Missing returns an error for each of the required keys that is empty, as Load
+// would, or nil.
+func (c Config) Missing(required ...string) error {
+	p := make(problems)
+	c.require(required, p)
+	return p.join()
+}
+
 // require reports the keys of this list that are empty. Of two keys with a bar in
 // between one is enough.
 func (c Config) require(keys []string, p problems) {

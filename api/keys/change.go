@@ -26,10 +26,10 @@ type (
 		ID    string `path:"id" maxLength:"64" doc:"api_key_id"`
 		Owner string `query:"owner" maxLength:"200" doc:"Must match the key's owner"`
 	}
-	ownerInput struct {
+	listKeysInput struct {
 		Owner string `query:"owner" maxLength:"200" doc:"Whose keys. Required"`
 	}
-	changeInput struct {
+	changeKeyInput struct {
 		KeyPath
 		Body struct {
 			Name          *string   `json:"name,omitempty" minLength:"1" maxLength:"200"`
@@ -40,7 +40,7 @@ type (
 			UnsignedQuery *bool     `json:"unsigned_query,omitempty" doc:"For signed keys"`
 		}
 	}
-	rotateInput struct {
+	rotateKeyInput struct {
 		KeyPath
 		Body *struct {
 			Overlap *int64 `json:"overlap_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long the one before stays good; 86400 unless given"`
@@ -72,7 +72,7 @@ func (expiry) Schema(r huma.Registry) *huma.Schema {
 	return schema
 }
 
-func (s *surface) listKeys(ctx context.Context, in *ownerInput) (*keysOutput, error) {
+func (s *surface) listKeys(ctx context.Context, in *listKeysInput) (*keysOutput, error) {
 	c, err := s.caller(ctx)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *surface) revokeKey(ctx context.Context, in *KeyPath) (*noContent, error
 	return &noContent{}, nil
 }
 
-func (s *surface) changeKey(ctx context.Context, in *changeInput) (*keyOutput, error) {
+func (s *surface) changeKey(ctx context.Context, in *changeKeyInput) (*keyOutput, error) {
 	key, err := s.change(ctx, &in.KeyPath, func(c caller, key *access.Key) error {
 		// What the key could do before counts too: who may change it may open it
 		// to themselves.
@@ -130,7 +130,7 @@ func (s *surface) changeKey(ctx context.Context, in *changeInput) (*keyOutput, e
 }
 
 // apply writes what was sent into a key.
-func (in *changeInput) apply(c caller, key *access.Key) error {
+func (in *changeKeyInput) apply(c caller, key *access.Key) error {
 	b := &in.Body
 	if key.RevokedAt != nil {
 		return ended()
@@ -175,7 +175,7 @@ func (in *changeInput) apply(c caller, key *access.Key) error {
 	return nil
 }
 
-func (s *surface) rotateKey(ctx context.Context, in *rotateInput) (*newKeyOutput, error) {
+func (s *surface) rotateKey(ctx context.Context, in *rotateKeyInput) (*newKeyOutput, error) {
 	overlap := defaultOverlap
 	if in.Body != nil && in.Body.Overlap != nil {
 		overlap = time.Duration(*in.Body.Overlap) * time.Second

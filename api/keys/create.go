@@ -17,7 +17,7 @@ import (
 )
 
 type (
-	createInput struct {
+	createKeyInput struct {
 		Body struct {
 			Name          string          `json:"name" minLength:"1" maxLength:"200" doc:"What it is for" example:"Mobile App Production"`
 			Owner         string          `json:"owner,omitempty" maxLength:"200" doc:"Whose it is: a team, a service. Required; a key makes keys for its own owner only" example:"mobile-team"`
@@ -35,7 +35,7 @@ type (
 	newKeyOutput struct{ Body NewKeyView }
 )
 
-func (s *surface) createKey(ctx context.Context, in *createInput) (*newKeyOutput, error) {
+func (s *surface) createKey(ctx context.Context, in *createKeyInput) (*newKeyOutput, error) {
 	c, err := s.caller(ctx)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *surface) createKey(ctx context.Context, in *createInput) (*newKeyOutput
 }
 
 // request returns what the caller asks for, or the problem with it.
-func (c caller) request(in *createInput) (access.Request, error) {
+func (c caller) request(in *createKeyInput) (access.Request, error) {
 	b := &in.Body
 	request := access.Request{
 		Realm: indexer.Realm{

@@ -25,7 +25,8 @@ func checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the settings and what every node can do",
 		Long: `Check loads the settings, asks every upstream of every chain what it can do, and
-prints a table. Nothing is written and no database is opened.
+prints a table. Nothing is written and no database is opened. What tallyd serve needs and
+the settings lack is said below the table.
 
 It ends with status 1 if a chain has no node that answers for its network.`,
 		Example: `  tallyd check --config tallyd.yaml
@@ -44,7 +45,14 @@ It ends with status 1 if a chain has no node that answers for its network.`,
 			if err != nil {
 				return err
 			}
-			return check(cmd.Context(), cfg, cmd.OutOrStdout())
+			if _, err := keysetOf(cfg.Secrets); err != nil {
+				return err
+			}
+			err = check(cmd.Context(), cfg, cmd.OutOrStdout())
+			if missing := cfg.Missing(serveNeeds()...); missing != nil && len(cfg.Chains) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "\ntallyd serve will not start with these settings:\n%v\n", missing)
+			}
+			return err
 		},
 	}
 	cmd.Flags().Bool("sample", false, "print the commented sample of all settings instead")

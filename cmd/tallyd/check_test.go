@@ -31,6 +31,13 @@ func TestCheck(t *testing.T) {
 		require.Regexp(t, `(?m)^`+row, out)
 	}
 	require.NotContains(t, out, node.Password)
+	require.Contains(t, out, "\ntallyd serve will not start with these settings:\n")
+	require.Contains(t, out, "\nsecrets.keyset: is required: set it in the file or as TALLYD_SECRETS_KEYSET, or set secrets.keyset_file\n")
+
+	path = settingsFile(t, apiPart, downPart, bitcoinPart(node, "regtest", node.Password))
+	out, err = tallyd(t, "check", "-c", path)
+	require.NoError(t, err)
+	require.NotContains(t, out, "tallyd serve")
 }
 
 func TestCheckSample(t *testing.T) {

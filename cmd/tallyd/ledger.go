@@ -46,7 +46,11 @@ func keysetOf(cfg config.Secrets) (*secret.Keyset, error) {
 	}
 	keyset, err := secret.Parse(text.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("secrets.keyset: %w", err)
+		name := "secrets.keyset"
+		if cfg.KeysetFile != "" {
+			name = "secrets.keyset_file"
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return keyset, nil
 }

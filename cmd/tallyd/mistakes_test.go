@@ -15,6 +15,7 @@ import (
 
 	"tallyd/chains/localnode"
 	"tallyd/store/embedded"
+	"tallyd/store/secret"
 )
 
 // tallyd runs a command as main does, and returns what it printed.
@@ -41,12 +42,23 @@ func settingsFile(t *testing.T, parts ...string) string {
 }
 
 // Parts of settings. The word hush stands where secrets do.
+var apiPart = `api: {master_key: hush-master-key-0, key_pepper: hush-key-pepper-0, jwt_seed: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+secrets: {keyset: '` + newKeyset() + `'}`
+
 const (
-	apiPart   = `api: {master_key: hush-master-key-0, key_pepper: hush-key-pepper-0, jwt_seed: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}`
 	nowhere   = "127.0.0.1:1" // nothing listens on port 1
 	downPart  = `database: {url: "postgres://ledger:hush@` + nowhere + `/ledger"}`
 	chainPart = `chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://` + nowhere + `", user: u, password: hush}]}}`
 )
+
+// newKeyset returns the text of a keyset.
+func newKeyset() string {
+	text, err := secret.New()
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
 
 func databasePart(url string) string {
 	return fmt.Sprintf("listen: 127.0.0.1:0\ndatabase: {url: %q}", url)
@@ -94,11 +106,30 @@ func TestMistakes(t *testing.T) {
 		"StatusNoDev":      {args: []string{"status", "--data", "/nowhere"}, want: "/nowhere/dev.json: no such file or directory"},
 		"StatusURL":        {args: []string{"status", "--url", "://"}, want: "is not a URL such as"},
 		"Scope":            {args: []string{"keys", "create", "x", "--scope", "users", "-c", whole}, want: `scope "users" is not resource:action`},
-		"Action":           {args: []string{"keys", "create", "x", "--scope", "users:fly", "-c", whole}, want: `scope "users:fly" is not resource:action`},
+		"Action":           {args: []string{"keys", "create", "x", "--scope", "users:fly", "-c", whole}, want: `scope "users:fly" names an unknown action`},
 		"NoScope":          {args: []string{"keys", "create", "x", "--scope", "", "-c", whole}, want: "at least one scope is required"},
 		"Environment":      {args: []string{"keys", "create", "x", "--environment", "prod", "-c", whole}, want: `--environment "prod" is neither live nor test`},
 		"Expired":          {args: []string{"keys", "create", "x", "--expires", "-1h", "-c", whole}, want: "--expires -1h0m0s is in the past"},
 		"NoName":           {args: []string{"keys", "create", " ", "-c", whole}, want: "NAME is empty"},
+		"Resource":         {args: []string{"keys", "create", "x", "--scope", "castles:read", "-c", whole}, want: `scope "castles:read" names an unknown resource`},
+		"Kind":             {args: []string{"keys", "create", "x", "--kind", "magic", "-c", whole}, want: "kind must be bearer or signed"},
+		"NoOwner":          {args: []string{"keys", "create", "x", "--owner", "", "-c", whole}, want: "--owner is empty"},
+		"Network":          {args: []string{"keys", "create", "x", "--address", "10.0.0.1/8", "-c", whole}, want: "--address: "},
+		"Budget":           {args: []string{"keys", "create", "x", "--per-minute", "-1", "-c", whole}, want: "a budget is from 0 to"},
+		"UnsignedQuery":    {args: []string{"keys", "create", "x", "--unsigned-query", "-c", whole}, want: "only the signatures of a signed key"},
+		"SignedNoKeyset":   {args: []string{"keys", "create", "x", "--kind", "signed", "-c", settingsFile(t, downPart, "api: {key_pepper: hush-key-pepper-0}")}, want: "settings are not usable: secrets.keyset: is required"},
+		"Overlap":          {args: []string{"keys", "rotate", "x", "--overlap", "-1h", "-c", whole}, want: "--overlap -1h0m0s is in the past"},
+		"ListEnvironment":  {args: []string{"keys", "list", "--environment", "prod", "-c", whole}, want: `--environment "prod" is neither live nor test`},
+		"RevokeNoDatabase": {args: []string{"keys", "revoke", "x", "-c", whole}, want: nowhere},
+		"TenantID":         {args: []string{"tenants", "create", "A B", "-c", whole}, want: `ID "A B" has other than up to 63 lower-case letters`},
+		"TenantNoDatabase": {args: []string{"tenants", "list", "-c", whole}, want: nowhere},
+		"ServeNoKeyset":    {args: []string{"serve", "-c", settingsFile(t, strings.Split(apiPart, "\n")[0], downPart, chainPart)}, want: "settings are not usable: secrets.keyset: is required: set it in the file or as TALLYD_SECRETS_KEYSET, or set secrets.keyset_file"},
+		"CheckBadKeyset":   {args: []string{"check", "-c", settingsFile(t, "secrets: {keyset: hush}", chainPart)}, want: "secrets.keyset: is no keyset of AEAD keys in JSON"},
+		"NoKeysetFile":     {args: []string{"check", "-c", settingsFile(t, "secrets: {keyset_file: /nowhere/keyset}", chainPart)}, want: "secrets.keyset_file: open /nowhere/keyset: no such file"},
+		"AddNoKeyset":      {args: []string{"secrets", "keyset", "--add", "-c", settingsFile(t, downPart)}, want: "settings are not usable: secrets.keyset: is required"},
+		"AddBadKeyset":     {args: []string{"secrets", "keyset", "--add", "-c", settingsFile(t, "secrets: {keyset: hush}")}, want: "secrets.keyset: is no keyset of AEAD keys in JSON"},
+		"PromoteFirst":     {args: []string{"secrets", "keyset", "--promote", "-c", whole}, want: "secrets.keyset: its newest key seals already"},
+		"AddAndRotate":     {args: []string{"secrets", "keyset", "--add", "--rotate", "-c", whole}, want: "none of the others can be"},
 		"KeysNoPepper":     {args: []string{"keys", "create", "x", "-c", settingsFile(t, downPart)}, want: "settings are not usable: api.key_pepper: is required"},
 		"MigrateWhichBase": {args: []string{"migrate", "-c", settingsFile(t, apiPart)}, want: "settings are not usable: database.url: is required"},
 	} {

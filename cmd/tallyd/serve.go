@@ -25,6 +25,11 @@ import (
 	"tallyd/indexer"
 )
 
+// serveNeeds are the settings that serve cannot do without.
+func serveNeeds() []string {
+	return []string{"database.url", "api.master_key", "api.key_pepper", "api.jwt_seed", keysetSetting}
+}
+
 func serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
@@ -37,7 +42,7 @@ time, and within seconds by another when that one dies.`,
 		Example: "  tallyd serve --config tallyd.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, log, err := settings(cmd, "database.url", "api.master_key", "api.key_pepper", "api.jwt_seed")
+			cfg, log, err := settings(cmd, serveNeeds()...)
 			if err != nil {
 				return err
 			}
