@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func (m *requestModel) draw() (caller, key, body string) {
 // next returns a request that adds a user and the name of that user.
 func (m *requestModel) next() (string, func(context.Context) access.Answer) {
 	m.made++
-	name := fmt.Sprint(m.made)
+	name := strconv.Itoa(m.made)
 	return name, m.add(m.t, name)
 }
 
@@ -120,7 +121,7 @@ func (m *requestModel) meanwhile(*rapid.T) {
 		ran = true
 		done := do(ctx)
 		name, do := m.next()
-		answer, replayed, err := m.Write(m.ctx, m.entry(other), once(otherKey, otherBody), do)
+		answer, replayed, err := m.Write(m.ctx, m.entry(other), once(otherKey, otherBody), do) //nolint:contextcheck // another request
 		switch {
 		case other+otherKey == caller+key:
 			require.ErrorIs(m.t, err, access.ErrRunning)

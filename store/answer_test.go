@@ -154,7 +154,7 @@ func TestWriteRefused(t *testing.T) {
 	answer, replayed, err := o.Write(ctx, entry, once("a", "body"), func(ctx context.Context) access.Answer {
 		o.add(t, "ann")(ctx)
 		require.Equal(t, []string{"ann"}, o.names(t, ctx), "it sees what it wrote")
-		require.Empty(t, o.names(t, t.Context()), "and nobody else does")
+		require.Empty(t, o.names(t, t.Context()), "and nobody else does") //nolint:contextcheck // it looks from outside of the request
 		return refused(ctx)
 	})
 	require.NoError(t, err)
@@ -202,12 +202,12 @@ func TestWriteRunning(t *testing.T) {
 			o := newOffice(t, store.Options{Pooler: pooler})
 			ctx := t.Context()
 			running, end := make(chan struct{}), make(chan struct{})
-			ended := make(chan error)
+			ended, add := make(chan error), o.add(t, "ann")
 			go func() {
 				_, _, err := o.Write(ctx, o.entry("k"), once("a", "body"), func(ctx context.Context) access.Answer {
 					close(running)
 					<-end
-					return o.add(t, "ann")(ctx)
+					return add(ctx)
 				})
 				ended <- err
 			}()
@@ -413,7 +413,7 @@ func TestAnswersAreSwept(t *testing.T) {
 	require.NoError(t, err)
 	age(74)
 	_, _, err = o.Write(ctx, o.entry("k"), once("b", "body"), func(ctx context.Context) access.Answer {
-		require.NoError(t, o.Upkeep(t.Context(), time.Hour))
+		require.NoError(t, o.Upkeep(t.Context(), time.Hour)) //nolint:contextcheck // another process
 		return o.add(t, "bob")(ctx)
 	})
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func (s *Store) requestOf(ctx context.Context) *request {
 
 // querier returns what runs single statements: the request's transaction, or the
 // pool.
-func (s *Store) querier(ctx context.Context) db.DBTX {
+func (s *Store) querier(ctx context.Context) db.DBTX { //nolint:ireturn // either of two
 	if r := s.requestOf(ctx); r != nil {
 		return r.tx
 	}
@@ -47,7 +47,7 @@ func (s *Store) querier(ctx context.Context) db.DBTX {
 func (s *Store) queries(ctx context.Context) *db.Queries { return db.New(s.querier(ctx)) }
 
 // beside is querier for reads that a holder of a chain's row makes: see sideConns.
-func (s *Store) beside(ctx context.Context) db.DBTX {
+func (s *Store) beside(ctx context.Context) db.DBTX { //nolint:ireturn // either of two
 	if r := s.requestOf(ctx); r != nil {
 		return r.tx
 	}
@@ -55,7 +55,7 @@ func (s *Store) beside(ctx context.Context) db.DBTX {
 }
 
 // begin opens a transaction, within a request a savepoint.
-func (s *Store) begin(ctx context.Context) (pgx.Tx, error) {
+func (s *Store) begin(ctx context.Context) (pgx.Tx, error) { //nolint:ireturn // the driver's own
 	if r := s.requestOf(ctx); r != nil {
 		return r.tx.Begin(ctx) //nolint:wrapcheck // the caller says what it was doing
 	}

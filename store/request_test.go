@@ -73,7 +73,7 @@ func TestReadingWithinARequest(t *testing.T) {
 		table := chains.NewWatchTable(0, 0)
 		_, err = b.LoadWatch(ctx, b.chain.Slug, -1, table)
 		require.NoError(t, err)
-		require.ErrorIs(t, second(b.Account(t.Context(), b.realm, id)), indexer.ErrNotFound)
+		require.ErrorIs(t, second(b.Account(t.Context(), b.realm, id)), indexer.ErrNotFound) //nolint:contextcheck // it looks from outside of the request
 		return access.Answer{Status: 200}
 	})
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func TestHintsFollowTheCommit(t *testing.T) {
 	hinted := 0
 	hint := func(ctx context.Context) {
 		require.NoError(t, ctx.Err())
-		require.Equal(t, []string{"ann"}, o.names(t, t.Context()))
+		require.Equal(t, []string{"ann"}, o.names(t, t.Context())) //nolint:contextcheck // it looks from outside of the request
 		hinted++
 	}
 	write := func(ctx context.Context, then func(context.Context) access.Answer) error {

@@ -73,7 +73,7 @@ func TestRotate(t *testing.T) {
 			}
 			return pepper.Hash(text)
 		}
-		at, old, until := now, "", time.Time{}
+		at, until := now, time.Time{}
 		for range rapid.IntRange(1, 8).Draw(rt, "steps") {
 			at = at.Add(time.Duration(rapid.IntRange(0, 90).Draw(rt, "wait")) * time.Minute)
 			overlap := time.Duration(rapid.IntRange(0, 2).Draw(rt, "overlap")) * time.Hour
@@ -84,7 +84,8 @@ func TestRotate(t *testing.T) {
 			}
 			require.NoError(rt, err)
 			require.NotEqual(rt, text, next)
-			old, text, until = text, next, at.Add(overlap)
+			old := text
+			text, until = next, at.Add(overlap)
 			want, wantOld := stored(text), stored(old)
 			if overlap == 0 {
 				wantOld = nil

@@ -34,7 +34,7 @@ type (
 		Body struct {
 			Name          *string   `json:"name,omitempty" minLength:"1" maxLength:"200"`
 			Scopes        *[]string `json:"scopes,omitempty" minItems:"1" maxItems:"100" doc:"None that the caller lacks"`
-			ExpiresAt     expiry    `json:"expires_at,omitempty" doc:"null for never"`
+			ExpiresAt     expiry    `json:"expires_at" required:"false" doc:"null for never"`
 			Addresses     *[]string `json:"addresses,omitempty" maxItems:"100" doc:"Empty for everywhere"`
 			PerMinute     *int      `json:"per_minute,omitempty" minimum:"0" maximum:"10000000" doc:"The master key sets it; 0 for the default"`
 			UnsignedQuery *bool     `json:"unsigned_query,omitempty" doc:"For signed keys"`

@@ -42,7 +42,7 @@ func keysListCommand() *cobra.Command {
 					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Owner, k.Kind, strings.Join(k.Scopes, ","),
 						stateOf(k, time.Now()), moment(k.ExpiresAt), moment(k.LastUsedAt), cmp.Or(k.CreatedBy, "-"))
 				}
-				return table.Flush() //nolint:wrapcheck // the terminal's own words
+				return table.Flush()
 			})
 		},
 	}

@@ -134,7 +134,7 @@ func TestRequestsBehindPooler(t *testing.T) {
 		}
 	}
 	_, _, err = one.Write(t.Context(), entry, once, func(ctx context.Context) access.Answer {
-		_, _, err := two.Write(t.Context(), entry, once, add(two))
+		_, _, err := two.Write(t.Context(), entry, once, add(two)) //nolint:contextcheck // another request
 		require.ErrorIs(t, err, access.ErrRunning)
 		return add(one)(ctx)
 	})

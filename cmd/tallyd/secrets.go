@@ -45,7 +45,7 @@ does both at once. Earlier keys stay: what they sealed is still there.
 				text, err = editedKeyset(cmd, add || rotate, promote || rotate)
 			}
 			if err != nil {
-				return err //nolint:wrapcheck // it says what it was doing
+				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), text)
 			return nil

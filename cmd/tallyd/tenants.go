@@ -85,7 +85,7 @@ func tenantsListCommand() *cobra.Command {
 				for _, t := range tenants {
 					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", t.ID, t.Name, moment(&t.CreatedAt), cmp.Or(t.CreatedBy, "-"))
 				}
-				return table.Flush() //nolint:wrapcheck // the terminal's own words
+				return table.Flush()
 			})
 		},
 	}
