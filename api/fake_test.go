@@ -282,6 +282,11 @@ func (f *fakeRequests) Write(ctx context.Context, entry access.Entry, _ *access.
 	return answer, false, f.Record(ctx, entry)
 }
 
+// Kept says that no answer is kept.
+func (*fakeRequests) Kept(context.Context, access.Entry, access.Once) (access.Answer, error) {
+	return access.Answer{}, indexer.ErrNotFound
+}
+
 func (f *fakeRequests) Record(_ context.Context, entry access.Entry) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"tallyd/api/access"
+	"tallyd/indexer"
 	"tallyd/store/db"
 )
 
@@ -67,6 +68,33 @@ func (s *Store) Write(ctx context.Context, entry access.Entry, once *access.Once
 	// Rolled back: its connection is free again for this.
 	entry.Status, entry.Code = answer.Status, answer.Code
 	return answer, false, s.Record(ctx, entry)
+}
+
+// Kept implements access.Requests.
+func (s *Store) Kept(ctx context.Context, entry access.Entry, once access.Once) (access.Answer, error) {
+	if s.secrets == nil {
+		return access.Answer{}, ErrNoKeyset
+	}
+	q := db.New(s.pool)
+	c := carrying{Store: s, entry: entry, once: &once, id: answerID(entry, once.Key)}
+	kept, err := c.hold(ctx, q)
+	switch {
+	case kept != nil:
+		return *kept, nil
+	case err == nil:
+		return access.Answer{}, indexer.ErrNotFound // nobody carried it out
+	case !errors.Is(err, access.ErrRunning):
+		return access.Answer{}, err
+	}
+	// Its row is held, or not there.
+	claimed, err := q.RequestClaimed(ctx, c.id)
+	switch {
+	case err != nil:
+		return access.Answer{}, fmt.Errorf("look for request: %w", err)
+	case !claimed:
+		return access.Answer{}, indexer.ErrNotFound
+	}
+	return access.Answer{}, access.ErrRunning
 }
 
 // carrying is one request while it is carried out.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +50,6 @@ func (g *Gate) middleware(rule Rule) func(huma.Context, func(huma.Context)) {
 			next(ctx)
 			return
 		}
-		problem.TrailOf(ctx.Context()).Caller = c.who.Name()
 		c.ctx = huma.WithValue(ctx, principalKey{}, c.who)
 		if writes(ctx.Method()) {
 			c.write(next)
@@ -95,6 +93,7 @@ func (c *call) admit() *problem.Problem {
 		}
 		return p
 	}
+	problem.TrailOf(c.ctx.Context()).Caller = c.who.Name()
 	if c.key != nil {
 		c.gate.used.touch(c.key.ID, c.now)
 	}
@@ -111,7 +110,7 @@ func (c *call) admit() *problem.Problem {
 func (c *call) identify() *problem.Problem {
 	g := c.gate
 	token := c.ctx.Header("Authorization")
-	if g.open && c.rule.byKey() && !(c.rule.User && token != "") && c.direct() {
+	if g.open && c.rule.byKey() && (!c.rule.User || token == "") && c.direct() {
 		return c.master()
 	}
 	if text := c.ctx.Header(headerKey); text != "" && c.rule.byKey() {
@@ -209,14 +208,12 @@ func (c *call) prove(key *stored, text string, sum [sha256.Size]byte, whole bool
 	return c.rule.invalid()
 }
 
-var tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-
 // master lets the caller in as the master key, in the realm it asks for.
 func (c *call) master() *problem.Problem {
 	c.who = Principal{Realm: c.gate.realm, KeyID: MasterID, Master: true}
 	if tenant := c.ctx.Header("X-Tenant"); tenant != "" {
-		if !tenantPattern.MatchString(tenant) {
-			return problem.Invalid("X-Tenant", "expected up to 63 lower-case letters, digits, - and _")
+		if !IsTenantID(tenant) {
+			return problem.Invalid("X-Tenant", "expected "+TenantRule)
 		}
 		c.who.Realm.Tenant = tenant
 	}
@@ -264,12 +261,27 @@ func (c *call) entry() Entry {
 	url := c.ctx.URL()
 	e := Entry{
 		At: c.now.UTC(), Realm: c.who.Realm, Caller: c.who.Name(), RequestID: problem.TrailOf(c.ctx.Context()).Request,
-		Method: c.ctx.Method(), Route: c.ctx.Operation().Path, Path: url.Path, Address: c.from,
+		Method: c.ctx.Method(), Route: c.ctx.Operation().Path, Path: withoutKeys(url.Path), Address: c.from,
 	}
 	if c.key != nil {
 		e.Realm, e.Caller = c.key.Realm, c.key.ID
 	}
 	return e
+}
+
+// withoutKeys returns a path without the keys that somebody put into it by mistake:
+// it is kept for long, and read by others.
+func withoutKeys(path string) string {
+	if !strings.Contains(path, keyPrefix+"_") {
+		return path
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if _, id, err := ParseKey(part); err == nil {
+			parts[i] = keyPrefix + "_" + id + "_redacted"
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // refusal returns the line of the audit log for the request, refused with p.

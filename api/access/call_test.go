@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,14 +175,15 @@ func TestStoreAway(t *testing.T) {
 	_, text := h.issue()
 	signer, secret := h.issue(signed)
 	h.set(func(m *memory) { m.down = errors.New("password=hunter2") })
-	for name, r := range map[string]*http.Request{
-		"read":   h.request("GET", "/users", "", "X-API-Key", text),
-		"signed": h.sign(signer, secret, "POST", "/users", good),
-		"master": h.request("POST", "/users", good, "X-API-Key", master),
+	const nothing = "the store does not answer: nothing was done, try again"
+	for text, r := range map[string]*http.Request{
+		nothing:       h.request("GET", "/users", "", "X-API-Key", text),
+		nothing + " ": h.sign(signer, secret, "POST", "/users", good),
+		"the store does not answer: send the request again, with the same Idempotency-Key if it had one": h.request("POST", "/users", good, "X-API-Key", master),
 	} {
 		a := h.serve(r)
-		requireRefused(t, a, 503, problem.Unavailable, "the store does not answer: nothing was done, try again")
-		require.ErrorContains(t, a.trail.Cause, "hunter2", name)
+		requireRefused(t, a, 503, problem.Unavailable, strings.TrimSpace(text))
+		require.ErrorContains(t, a.trail.Cause, "hunter2")
 		require.NotContains(t, a.Body.String(), "hunter2")
 		require.Equal(t, "1", a.Header().Get("Retry-After"))
 		require.Empty(t, a.Header().Get("Location"))
@@ -197,7 +199,7 @@ func TestBudgets(t *testing.T) {
 	own, ownText := h.issue(func(r *access.Request) { r.PerMinute = 1 })
 	user, err := h.tokens.Issue(realm, uuid.New())
 	require.NoError(t, err)
-	spend := func(times int, limit string, path string, headers ...string) {
+	spend := func(times int, limit, path string, headers ...string) {
 		t.Helper()
 		for i := range times {
 			a := h.call("GET", path, "", headers...)

@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,7 +117,7 @@ type inRequest struct{}
 func (m *memory) Write(ctx context.Context, entry access.Entry, once *access.Once, do func(context.Context) access.Answer) (access.Answer, bool, error) {
 	var id [sha256.Size]byte
 	if once != nil {
-		id = sha256.Sum256(slices.Concat([]byte(entry.Realm.Tenant+" "+string(entry.Realm.Environment)+" "+entry.Caller+" "+entry.Method+" "+entry.Path+" "), []byte(once.Key)))
+		id = idOf(entry, *once)
 		if answer, err := m.claim(id, once.Fingerprint); answer != nil || err != nil {
 			if err != nil {
 				return access.Answer{}, false, err
@@ -142,6 +142,28 @@ func (m *memory) Write(ctx context.Context, entry access.Entry, once *access.Onc
 		m.entries = append(m.entries, entry)
 	}
 	return answer, false, m.down
+}
+
+// idOf names a request.
+func idOf(e access.Entry, once access.Once) [sha256.Size]byte {
+	return sha256.Sum256([]byte(strings.Join([]string{e.Realm.Tenant, string(e.Realm.Environment), e.Caller, e.Method, e.Path, once.Key}, " ")))
+}
+
+func (m *memory) Kept(_ context.Context, entry access.Entry, once access.Once) (access.Answer, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, known := m.answers[idOf(entry, once)]
+	switch {
+	case m.down != nil:
+		return access.Answer{}, m.down
+	case !known:
+		return access.Answer{}, indexer.ErrNotFound
+	case before.answer == nil:
+		return access.Answer{}, access.ErrRunning
+	case before.fingerprint != once.Fingerprint:
+		return access.Answer{}, access.ErrOtherBody
+	}
+	return *before.answer, nil
 }
 
 // claim returns the kept answer of a request, or takes the request on.

@@ -116,4 +116,11 @@ func describe(op *huma.Operation, rule Rule) {
 	case rule.Scope != "":
 		op.Extensions["x-scope"] = rule.Scope
 	}
+	if op.Method == http.MethodPost || rule.Once {
+		op.Parameters = append(slices.Clone(op.Parameters), &huma.Param{
+			Name: headerIdempotency, In: "header", Required: rule.Once,
+			Description: "The request is carried out once: sent again with this key and the same body, it gets the first answer",
+			Schema:      &huma.Schema{Type: huma.TypeString, Pattern: idempotencyPattern.String()},
+		})
+	}
 }

@@ -133,8 +133,12 @@ type Requests interface {
 	// Write returns the kept answer with replayed true and does not call do; no
 	// entry is written. It returns ErrOtherBody if that request had another body,
 	// and ErrRunning while it still runs. Any other error means that nothing was
-	// written.
+	// written, or that the answer to the commit was lost: then nobody knows.
 	Write(ctx context.Context, entry Entry, once *Once, do func(ctx context.Context) Answer) (answer Answer, replayed bool, err error)
+
+	// Kept returns the kept answer of a request, and writes nothing. It returns
+	// indexer.ErrNotFound if there is none, and otherwise errs as Write does.
+	Kept(ctx context.Context, entry Entry, once Once) (Answer, error)
 
 	// Record writes an entry on its own, also when ctx has ended.
 	Record(ctx context.Context, entry Entry) error

@@ -19,6 +19,7 @@ func (r Rule) missing() *problem.Problem {
 		return problem.New(http.StatusBadRequest, problem.MissingKey, "missing key in request header")
 	case Custody:
 		return unauthorized(problem.MissingKey, "Authentication required. Use X-API-Key header")
+	case Own:
 	}
 	return unauthorized(problem.MissingKey, "Authentication required. Use X-Blnk-Key header")
 }
@@ -87,8 +88,17 @@ func exhausted(b Budget) *problem.Problem {
 // unknown returns the problem of not being able to tell: the caller may be right,
 // and nothing was done.
 func unknown() *problem.Problem {
-	return problem.New(http.StatusServiceUnavailable, problem.Unavailable, "the store does not answer: nothing was done, try again").
-		Header("Retry-After", "1")
+	return unavailable("the store does not answer: nothing was done, try again")
+}
+
+// undecided returns the problem of a write that came to no end. A commit whose answer
+// is lost may have been one.
+func undecided() *problem.Problem {
+	return unavailable("the store does not answer: send the request again, with the same Idempotency-Key if it had one")
+}
+
+func unavailable(text string) *problem.Problem {
+	return problem.New(http.StatusServiceUnavailable, problem.Unavailable, text).Header("Retry-After", "1")
 }
 
 // BadToken returns the problem of a forged or expired user token, or of one

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"tallyd/api/problem"
+	"tallyd/indexer"
 )
 
 const (
@@ -36,42 +37,73 @@ func (c *call) write(next func(huma.Context)) {
 		c.refuse(p)
 		return
 	}
-	fresh, p := c.fresh(once)
+	fresh, p := c.fresh()
 	if p != nil {
 		c.refuse(p)
+		return
+	}
+	if !fresh {
+		c.again(once)
 		return
 	}
 	var out *answering
 	outer := c.ctx.Context()
 	answer, kept, err := c.gate.requests.Write(outer, c.entry(), once, func(ctx context.Context) Answer {
 		out = &answering{humaContext: huma.WithContext(c.handedOn(), ctx)}
-		if !fresh {
-			// Only what is kept may be told twice for one signature: the key in the
-			// header is not signed, and a thief could draw another.
-			problem.Answer(out, replayed())
-		} else {
-			out.run(next)
-		}
+		out.run(next) //nolint:contextcheck // out brings its own
 		return out.answer()
 	})
 	switch {
-	case errors.Is(err, ErrOtherBody):
-		c.refuse(problem.New(http.StatusBadRequest, problem.IdempotencyReused, "The Idempotency-Key was used with another body").
-			Field(headerIdempotency, "was used with another body"))
-	case errors.Is(err, ErrRunning):
-		c.refuse(problem.New(http.StatusConflict, problem.RequestRunning, "The first request with this Idempotency-Key still runs").
-			Header("Retry-After", "1"))
 	case err != nil:
-		problem.TrailOf(outer).Cause = err
-		c.refuse(unknown())
+		c.refuse(c.outcome(err))
 	case kept:
-		c.ctx.SetHeader(headerReplayed, "true")
-		c.ctx.SetHeader("Content-Type", answer.ContentType)
-		c.ctx.SetStatus(answer.Status)
-		_, _ = c.ctx.BodyWriter().Write(answer.Body) // the caller may be gone
+		c.tell(answer)
 	default:
 		out.send(c.ctx)
 	}
+}
+
+// again answers a request whose signature was used before: with what is kept of the
+// first, or by refusing it. The Idempotency-Key is not signed: a thief could draw
+// another, and must get nothing for it.
+func (c *call) again(once *Once) {
+	if once == nil {
+		c.refuse(replayed())
+		return
+	}
+	answer, err := c.gate.requests.Kept(c.ctx.Context(), c.entry(), *once)
+	switch {
+	case errors.Is(err, indexer.ErrNotFound):
+		c.refuse(replayed())
+	case err != nil:
+		c.refuse(c.outcome(err))
+	default:
+		c.tell(answer)
+	}
+}
+
+// tell answers with what is kept of the first request.
+func (c *call) tell(answer Answer) {
+	c.ctx.SetHeader(headerReplayed, "true")
+	if answer.ContentType != "" {
+		c.ctx.SetHeader("Content-Type", answer.ContentType)
+	}
+	c.ctx.SetStatus(answer.Status)
+	put(c.ctx, answer.Body)
+}
+
+// outcome returns the problem of a request that was not carried out here.
+func (c *call) outcome(err error) *problem.Problem {
+	switch {
+	case errors.Is(err, ErrOtherBody):
+		return problem.New(http.StatusBadRequest, problem.IdempotencyReused, "The Idempotency-Key was used with another body").
+			Field(headerIdempotency, "was used with another body")
+	case errors.Is(err, ErrRunning):
+		return problem.New(http.StatusConflict, problem.RequestRunning, "The first request with this Idempotency-Key still runs").
+			Header("Retry-After", "1")
+	}
+	problem.TrailOf(c.ctx.Context()).Cause = err
+	return undecided()
 }
 
 // once returns how often the request may be carried out: nil for as often as it is
@@ -95,20 +127,17 @@ func (c *call) once() (*Once, *problem.Problem) {
 }
 
 // fresh remembers the signature of the request and reports whether it is the first
-// with it. One that is not is refused, unless it may get a kept answer.
-func (c *call) fresh(once *Once) (bool, *problem.Problem) {
+// with it.
+func (c *call) fresh() (bool, *problem.Problem) {
 	if c.signature == nil {
 		return true, nil
 	}
 	// It is refused as stale by then on every clock that is half a minute off.
 	until := c.signature.at.Add(2 * SignatureWindow)
 	fresh, err := c.gate.replays.Fresh(c.ctx.Context(), c.signature.mac, until)
-	switch {
-	case err != nil:
+	if err != nil {
 		problem.TrailOf(c.ctx.Context()).Cause = err
 		return false, unknown()
-	case !fresh && once == nil:
-		return false, replayed()
 	}
 	return fresh, nil
 }
@@ -197,5 +226,13 @@ func (a *answering) send(ctx huma.Context) {
 	if a.status != 0 {
 		ctx.SetStatus(a.status)
 	}
-	_, _ = ctx.BodyWriter().Write(a.body.Bytes()) // the caller may be gone
+	put(ctx, a.body.Bytes())
+}
+
+// put sends a body, if there is one. The caller may be gone: then there is nobody
+// left to tell.
+func put(ctx huma.Context, body []byte) {
+	if len(body) > 0 {
+		_, _ = ctx.BodyWriter().Write(body)
+	}
 }

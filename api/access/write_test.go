@@ -121,7 +121,7 @@ func TestWriteIsOneTransaction(t *testing.T) {
 	h.set(func(m *memory) { m.torn = errors.New("password=hunter2") })
 	a := post()
 	require.True(t, within)
-	requireRefused(t, a, 503, problem.Unavailable, "the store does not answer: nothing was done, try again")
+	requireRefused(t, a, 503, problem.Unavailable, "the store does not answer: send the request again, with the same Idempotency-Key if it had one")
 	require.Empty(t, a.Header().Get("Location"), "no header of an answer that is not true")
 	require.NotContains(t, a.Body.String(), "hunter2")
 	require.ErrorContains(t, a.trail.Cause, "hunter2")
@@ -174,6 +174,12 @@ func TestEntry(t *testing.T) {
 	require.Equal(t, "acme", log[0].Realm.Tenant)
 	require.Equal(t, access.MasterID, log[0].Caller)
 	require.WithinDuration(t, start, log[0].At, time.Second)
+
+	_, text := h.issue()
+	h.call("DELETE", "/events/"+text, "", "X-API-Key", master)
+	log = h.log()
+	require.Len(t, log, 1)
+	require.Regexp(t, "^/events/tly_[0-9A-Za-z]{12}_redacted$", log[0].Path, "a key in the wrong place")
 }
 
 // A body beyond the limit is refused before it is believed, signed or not.

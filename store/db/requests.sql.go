@@ -212,6 +212,22 @@ func (q *Queries) LockRequest(ctx context.Context, id []byte) (LockRequestRow, e
 	return i, err
 }
 
+const requestClaimed = `-- name: RequestClaimed :one
+SELECT EXISTS (
+    SELECT
+    FROM answers
+    WHERE id = $1
+)
+`
+
+// RequestClaimed reports whether a request has a row.
+func (q *Queries) RequestClaimed(ctx context.Context, id []byte) (bool, error) {
+	row := q.db.QueryRow(ctx, requestClaimed, id)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const writeEntry = `-- name: WriteEntry :exec
 INSERT INTO audit (tenant, environment, caller, request_id, method, route, path, address, status, code)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

@@ -25,6 +25,14 @@ FROM answers
 WHERE id = @id
 FOR UPDATE SKIP LOCKED;
 
+-- name: RequestClaimed :one
+-- RequestClaimed reports whether a request has a row.
+SELECT EXISTS (
+    SELECT
+    FROM answers
+    WHERE id = @id
+);
+
 -- name: AnswerRequest :exec
 -- AnswerRequest keeps the answer to a request. It is kept from now on: the row may
 -- be one of long ago, whose request came to nothing.
