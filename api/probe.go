@@ -58,8 +58,8 @@ func (r *Router) mountProbes() {
 	root := operation("Root", "/{$}", "What this is")
 	// In the document the path is the one a client writes.
 	root.Hidden = true
-	huma.Register(r.api, r.cfg.Gate.Guard(root, access.Rule{Public: true}), r.root)
 	probe := access.Rule{Public: true, Probe: true}
+	huma.Register(r.api, r.cfg.Gate.Guard(root, probe), r.root)
 	huma.Register(r.api, r.cfg.Gate.Guard(operation("Health", "/health", "Whether the process serves"), probe), r.health)
 	huma.Register(r.api, r.cfg.Gate.Guard(operation("Ready", "/ready", "Whether the store answers and every chain has started"), probe), r.ready)
 }

@@ -1,12 +1,15 @@
 package api_test
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
 	"tallyd/api/access"
@@ -92,4 +95,36 @@ func TestNoRouteWithoutARule(t *testing.T) {
 	good := d.gate.Guard(op, access.Rule{Surface: access.Own, Scope: "users:read"})
 	require.Panics(t, func() { d.gate.Guard(op, access.Rule{Public: true}) }, "one route has one rule")
 	require.NotPanics(t, func() { huma.Register(d.router.Operations(), good, d.nothing) })
+}
+
+// Whoever is refused and has no key that is known is a number in the metrics.
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for range 3 {
+		d.call("GET", "/v1/events", "")
+	}
+	d.call("GET", "/v1/events", "", "X-API-Key", "nonsense")
+	d.call("GET", "/v1/users", "", "X-API-Key", master, "X-Tenant", "No/Body")
+	metrics := string(d.call("GET", "/metrics", "").raw)
+	require.Contains(t, metrics, `tallyd_refusals_total{code="missing_key"} 3`+"\n")
+	require.Contains(t, metrics, `tallyd_refusals_total{code="invalid_key"} 1`+"\n")
+	require.NotContains(t, metrics, `tallyd_refusals_total{code="invalid_input"}`)
+}
+
+func TestJWKS(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	a := d.call("GET", "/.well-known/jwks.json", "")
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	require.Equal(t, "public, max-age=300", a.Header.Get("Cache-Control"))
+	require.Equal(t, "Ed25519", a.json(t, "keys", 0, "crv"))
+	_, bearer := d.user()
+	token, _, err := jwt.NewParser().ParseUnverified(strings.TrimPrefix(bearer, "Bearer "), jwt.MapClaims{})
+	require.NoError(t, err)
+	require.Equal(t, token.Header["kid"], a.json(t, "keys", 0, "kid"))
+	x, err := base64.RawURLEncoding.DecodeString(a.json(t, "keys", 0, "x").(string))
+	require.NoError(t, err)
+	_, err = jwt.Parse(token.Raw, func(*jwt.Token) (any, error) { return ed25519.PublicKey(x), nil })
+	require.NoError(t, err, "whoever has the document can check a token")
 }

@@ -46,12 +46,13 @@ const quote = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 function request(op) {
   let path = op.path;
   const query = new URLSearchParams();
+  const headers = {};
   for (const [name, field] of op.fields) {
     const value = field.input.value;
     if (field.in === 'path') path = path.replace(`{${name}}`, value ? encodeURIComponent(value) : `{${name}}`);
     else if (value && field.in === 'query') query.append(name, value);
+    else if (value && field.in === 'header') headers[name] = value;
   }
-  const headers = {};
   if (op.scheme === 'ProjectToken') headers['X-API-Key'] = byId('key').value || '$API_KEY';
   if (op.scheme === 'UserJWT') headers.Authorization = `Bearer ${byId('token').value || '$TOKEN'}`;
   if (op.body) headers['Content-Type'] = 'application/json';
@@ -105,11 +106,13 @@ function parameters(doc, op, source) {
 function article(doc, path, method, source) {
   const op = { id: source.operationId, path, method: method.toUpperCase(), fields: new Map(), body: null,
     scheme: Object.keys((source.security || [{}])[0] || {})[0] };
+  const signed = op.scheme && source.security.every((way) => way.Signature || way.UserJWT);
   const details = element('details', {}, element('summary', {},
     element('span', { class: `method ${method}` }, op.method), element('code', {}, path), element('span', { class: 'what' }, source.summary || '')));
   const inner = element('div', { class: 'body' });
   if (source.description) inner.append(element('p', {}, source.description));
-  if (op.scheme) inner.append(element('p', { class: 'note' }, op.scheme === 'UserJWT' ? 'Takes a user token.' : 'Takes an API key.'));
+  const scope = source['x-scope'] === 'master' ? 'the master key' : `${signed ? 'a signed request with' : 'an API key with'} the scope ${source['x-scope']}`;
+  if (op.scheme) inner.append(element('p', { class: 'note' }, op.scheme === 'UserJWT' ? 'Takes a user token.' : `Takes ${scope}.`));
   inner.append(...parameters(doc, op, source));
   const media = source.requestBody && source.requestBody.content['application/json'];
   if (media) {
