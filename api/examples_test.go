@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
 )
@@ -90,4 +92,48 @@ func TestExamples(t *testing.T) {
 			require.Contains(t, out, "Unauthorized")
 		})
 	}
+}
+
+// The shell client signs as the gate wants it signed: a query, a body, and a target
+// that curl would tidy up.
+func TestSignedExample(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"bash", "curl", "openssl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed", tool)
+		}
+	}
+	d := newDesk(t)
+	key, secret, err := access.NewKey(d.pepper, access.Request{Realm: live, Kind: access.Signed, Scopes: []string{"users:*", "events:read"}}, time.Now())
+	require.NoError(t, err)
+	d.keys.mu.Lock()
+	d.keys.keys[key.ID] = key
+	d.keys.mu.Unlock()
+	run := func(secret string, args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "../examples/signed.sh", append([]string{d.url + "/", key.Public()}, args...)...)
+		cmd.Env = append(os.Environ(), "TALLYD_SECRET="+secret, "no_proxy=*", "NO_PROXY=*")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, args := range [][]string{
+		{"POST", "/v1/users", `{"name":"Zoë $HOME 'quoted'"}`},
+		{"GET", "/v1/users"},
+		{"GET", "/v1/events?after=0&limit=1000&x=%2F[a-b]"},
+	} {
+		out, err := run(secret, args...)
+		require.NoError(t, err, out)
+		require.NotContains(t, out, secret)
+	}
+	out, err := run(secret, "GET", "/v1/users")
+	require.NoError(t, err, out)
+	require.Contains(t, out, `"name":"Zoë $HOME 'quoted'"`)
+	require.Contains(t, out, `"created_by":"`+key.ID+`"`)
+
+	out, err = run(secret[:len(secret)-1], "GET", "/v1/users")
+	require.Error(t, err)
+	require.Contains(t, out, "401")
+	require.Contains(t, out, "invalid_signature")
+	out, err = run("", "GET", "/v1/users")
+	require.Error(t, err)
+	require.Contains(t, out, "usage")
 }
