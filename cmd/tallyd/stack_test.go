@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"tallyd/migrations"
 	"tallyd/store"
 	"tallyd/store/embedded"
+	"tallyd/store/secret"
 )
 
 const (
@@ -40,6 +42,9 @@ type stack struct {
 	cfg  config.Config
 	url  string // of the API, while it runs
 	stop func()
+
+	daemon *daemon   // once started
+	log    io.Writer // where it logs, everything; nil for nowhere
 }
 
 // newStack returns a stack that is not started yet, with test chains.
@@ -52,6 +57,9 @@ func newStack(t *testing.T, chains map[string]config.Chain) *stack {
 		MasterKey: config.NewSecret(testMaster), KeyPepper: config.NewSecret(testPepper),
 		JWTSeed: config.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32))), BodyLimit: 64 << 10,
 	}
+	keyset, err := secret.New()
+	require.NoError(t, err)
+	cfg.Secrets.Keyset = config.NewSecret(keyset)
 	return &stack{t: t, cfg: cfg}
 }
 
@@ -79,7 +87,9 @@ func (s *stack) start() {
 	require.NoError(s.t, err)
 	s.url = "http://" + listener.Addr().String()
 	log := zerolog.Nop()
-	if os.Getenv("TALLYD_TEST_LOG") != "" {
+	if s.log != nil {
+		log = zerolog.New(s.log).Level(zerolog.TraceLevel)
+	} else if os.Getenv("TALLYD_TEST_LOG") != "" {
 		log = zerolog.New(zerolog.NewTestWriter(s.t)).With().Timestamp().Logger()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -97,6 +107,7 @@ func (s *stack) start() {
 	s.t.Cleanup(func() { s.stop() })
 	select {
 	case d := <-opened:
+		s.daemon = d
 		require.NoError(s.t, d.awaitChains(s.t.Context()))
 	case err := <-ended:
 		require.NoError(s.t, err)
