@@ -345,3 +345,28 @@ func TestCreateOnce(t *testing.T) {
 	require.Equal(t, http.StatusCreated, d.call(master, "POST", "/v1/api-keys", body("team", "*:*", ""), "Idempotency-Key", "a").status)
 	require.Len(t, d.call(master, "GET", "/api-keys?owner=team", "").json(t), 3)
 }
+
+// What no text can be finds nothing, and is no fault.
+func TestTextsThatAreNone(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, newHouse(t))
+	for _, text := range []string{"%00", "%ff", "a%00b"} {
+		for call, status := range map[string]int{
+			"GET /api-keys?owner=" + text:           http.StatusOK,
+			"GET /v1/audit?caller=" + text:          http.StatusOK,
+			"DELETE /api-keys/" + text + "?owner=o": http.StatusNotFound,
+			"PATCH /api-keys/" + text:               http.StatusNotFound,
+			"POST /api-keys/" + text + "/rotate":    http.StatusNotFound,
+		} {
+			method, path, _ := strings.Cut(call, " ")
+			body := ""
+			if method == http.MethodPatch {
+				body = "{}"
+			}
+			got := d.call(master, method, path, body)
+			require.Equal(t, status, got.status, "%s: %s", call, got.raw)
+		}
+	}
+	key := d.create(master, "team", "*:*", "").text(t, "api_key_id")
+	require.Equal(t, http.StatusForbidden, d.call(master, "DELETE", "/api-keys/"+key+"?owner=%00", "").status)
+}
