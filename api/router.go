@@ -144,7 +144,7 @@ func (r *Router) mountPages() {
 
 // page adds a route that is no operation.
 func (r *Router) page(pattern string, rule access.Rule, serve http.HandlerFunc) {
-	routeRecorder{r}.HandleFunc(pattern, r.cfg.Gate.Open(pattern, rule, serve))
+	routeRecorder{r}.HandleFunc(pattern, r.cfg.Gate.Page(pattern, rule, serve))
 }
 
 // ServeHTTP serves one request: within the limits, with one line in the log, and

@@ -90,7 +90,7 @@ func TestNoRouteWithoutARule(t *testing.T) {
 	} {
 		require.Panics(t, func() { d.gate.Guard(op, rule) }, name)
 	}
-	require.Panics(t, func() { d.gate.Open("GET /page", access.Rule{Surface: access.Own, Scope: "users:read"}, nil) })
+	require.Panics(t, func() { d.gate.Page("GET /page", access.Rule{Surface: access.Own, Scope: "users:read"}, nil) })
 	op.OperationID, op.Path = "Walk", "/v1/walk"
 	good := d.gate.Guard(op, access.Rule{Surface: access.Own, Scope: "users:read"})
 	require.Panics(t, func() { d.gate.Guard(op, access.Rule{Public: true}) }, "one route has one rule")

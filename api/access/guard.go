@@ -40,9 +40,9 @@ func (g *Gate) Guard(op huma.Operation, rule Rule) huma.Operation {
 	return op
 }
 
-// Open puts a rule in force on a route that is no operation, such as a page: it
+// Page puts a rule in force on a route that is no operation, such as a page: it
 // must be public.
-func (g *Gate) Open(pattern string, rule Rule, serve http.HandlerFunc) http.HandlerFunc {
+func (g *Gate) Page(pattern string, rule Rule, serve http.HandlerFunc) http.HandlerFunc {
 	if !rule.Public {
 		panic(fmt.Sprintf("route %s is no operation, so its rule must be public", pattern))
 	}
