@@ -47,8 +47,12 @@ type gatehouse struct {
 // document is what the test reads of the OpenAPI document.
 type document struct {
 	Paths map[string]map[string]struct {
-		Parameters []struct {
+		OperationID string
+		Security    []map[string][]string
+		Scope       string `json:"x-scope"`
+		Parameters  []struct {
 			Name, In string
+			Required bool
 		}
 		RequestBody *struct {
 			Content map[string]struct{ Schema schema }
@@ -335,6 +339,44 @@ func (w *syncWriter) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.buf.String()
+}
+
+// TestEveryRouteIsDocumented prints the table of who may call what, and holds the
+// document to it.
+func TestEveryRouteIsDocumented(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t, nil)
+	told := map[string]bool{}
+	for path, item := range g.doc.Paths {
+		for method := range item {
+			told[strings.ToUpper(method)+" "+path] = true
+		}
+	}
+	for _, route := range g.daemon.gate.Rules() {
+		rule, op := route.Rule, g.doc.Paths[route.Path][strings.ToLower(route.Method)]
+		t.Logf("%-6s %-62s %-10s %-16s user %-5t master %-5t public %-5t signed %-5t once %t",
+			route.Method, route.Path, rule.Surface, rule.Scope, rule.User, rule.Master, rule.Public, rule.Signed, rule.Once)
+		if !told[route.Pattern()] {
+			require.True(t, rule.Public, "%s is not in the document", route.Pattern())
+			continue
+		}
+		delete(told, route.Pattern())
+		require.Equal(t, route.ID, op.OperationID)
+		if rule.Master {
+			rule.Scope = "master"
+		}
+		require.Equal(t, rule.Scope, op.Scope, route.Pattern())
+		require.Equal(t, rule.Public, len(op.Security) == 0, route.Pattern())
+		once := 0
+		for _, p := range op.Parameters {
+			if p.Name == "Idempotency-Key" {
+				once++
+				require.Equal(t, rule.Once, p.Required, route.Pattern())
+			}
+		}
+		require.Equal(t, route.Method == http.MethodPost || rule.Once, once == 1, route.Pattern())
+	}
+	require.Empty(t, told, "operations without a rule")
 }
 
 // situation is one way of not being let in.
