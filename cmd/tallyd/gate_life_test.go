@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -171,6 +172,49 @@ func TestGateSettings(t *testing.T) {
 	require.Equal(t, "7", get("/webhooks/outbound", "X-API-Key", g.plain).header.Get("RateLimit-Limit"))
 	require.Equal(t, "8", get("/v1/chains", "X-API-Key", g.plain).header.Get("RateLimit-Limit"))
 	require.Equal(t, "8", get("/v1/aggregate/accounts", "Authorization", "Bearer "+g.token["good"]).header.Get("RateLimit-Limit"))
+}
+
+// TestDatabaseAway: while the database does not answer nobody is told that its key is
+// bad, and nobody whose key may have been revoked is let in.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t, nil)
+	var name string
+	require.NoError(t, g.db.QueryRow(t.Context(), "SELECT current_database()").Scan(&name))
+	elsewhere, err := url.Parse(g.cfg.Database.URL.Reveal())
+	require.NoError(t, err)
+	elsewhere.Path = "/postgres"
+	server, err := pgx.Connect(t.Context(), elsewhere.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Close(context.WithoutCancel(t.Context())) })
+	open := func(yes bool) {
+		t.Helper()
+		_, err := server.Exec(t.Context(), fmt.Sprintf("ALTER DATABASE %s ALLOW_CONNECTIONS %t", pgx.Identifier{name}.Sanitize(), yes))
+		require.NoError(t, err)
+		_, err = server.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+		require.NoError(t, err)
+	}
+	ask := func(method string, body []byte, headers ...string) told {
+		answer := g.do(g.request(method, "/v1/users", body, headers...))
+		require.Contains(t, []int{200, 201, 500, 503}, answer.status, answer.body)
+		return answer
+	}
+	require.Equal(t, http.StatusOK, ask("GET", nil, "X-API-Key", g.good).status)
+	open(false)
+	for began := time.Now(); time.Since(began) < 3*time.Second; {
+		asked := time.Since(began)
+		answer := ask("GET", nil, "X-API-Key", g.good)
+		if asked > time.Second {
+			require.Equal(t, http.StatusServiceUnavailable, answer.status, "what it remembers is too old")
+			require.Contains(t, answer.body, "nothing was done")
+		}
+		require.GreaterOrEqual(t, ask("POST", []byte(`{"name":"n"}`), "X-API-Key", testMaster).status, 500)
+	}
+	open(true)
+	g.eventually("keys are known again", func() bool { return ask("GET", nil, "X-API-Key", g.good).status == http.StatusOK })
+	g.eventually("writes are carried out again", func() bool {
+		return ask("POST", []byte(`{"name":"n"}`), "X-API-Key", g.good).status == http.StatusCreated
+	})
 }
 
 // TestWritesAreWrittenDown: each write is in the audit log with what became of it,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -91,11 +92,12 @@ func onlyHere(address net.Addr) bool {
 // serve answers HTTP until ctx ends, and then lets requests under way finish.
 func (d *daemon) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := api.NewServer(handler, d.log)
-	flushed := make(chan struct{})
-	go func() {
-		defer close(flushed)
-		_ = d.gate.Run(ctx, d.log) // it returns ctx's cause, which we know
-	}()
+	// The gate looks after requests until the last one is done.
+	looking, done := context.WithCancel(context.WithoutCancel(ctx))
+	var gate sync.WaitGroup
+	gate.Go(func() { _ = d.gate.Run(looking, d.log) }) // it returns the cause of that, which we know
+	defer gate.Wait()
+	defer done()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -109,7 +111,6 @@ func (d *daemon) serve(ctx context.Context, listener net.Listener, handler http.
 	if err := server.Shutdown(closing); err != nil {
 		d.log.Warn().Err(err).Msg("requests cut off")
 	}
-	<-flushed
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
