@@ -31,7 +31,8 @@ func TestTokenEnds(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Principal{Realm: live, User: user}, p)
 	}
-	_, err = tokens.Read(text[:len(text)-2] + "AA")
+	// The last byte of a signature is at most 0x10, and often zero.
+	_, err = tokens.Read(text[:len(text)-2] + "_w")
 	require.ErrorIs(t, err, errToken)
 
 	at = now.Add(TokenLife + clockSkew - time.Second)
