@@ -33,9 +33,17 @@ func openStore(t *testing.T, pooler string) *store.Store {
 	return s
 }
 
+// patient holds every search for long: on a machine that stands still for seconds a
+// lease may run out under its owner, which costs work and no more.
+type patient struct{ *store.Store }
+
+func (p patient) AcquireSearch(ctx context.Context, chain string, owner uuid.UUID, ttl time.Duration) (bool, error) {
+	return p.Store.AcquireSearch(ctx, chain, owner, 10*ttl)
+}
+
 func start(t *testing.T, s *store.Store, search func(ctx context.Context, chain string) error) *jobs.Client {
 	t.Helper()
-	client, err := jobs.New(jobs.Config{Pool: s.Pool(), PollOnly: s.PollOnly(), Searches: s, Log: zerolog.Nop(), Search: search})
+	client, err := jobs.New(jobs.Config{Pool: s.Pool(), PollOnly: s.PollOnly(), Searches: patient{s}, Log: zerolog.Nop(), Search: search})
 	require.NoError(t, err)
 	require.NoError(t, client.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, client.Stop(context.WithoutCancel(t.Context()))) })
