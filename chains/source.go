@@ -169,21 +169,24 @@ type TokenReader interface {
 }
 
 // Wallets is a Source that understands more than one address in a wallet
-// text: extended public keys and output descriptors.
+// text: extended public keys, and in the bitcoin family output descriptors.
 type Wallets interface {
 	// ParseWallet returns the derivation of a text that is an extended public
 	// key or a descriptor. ok is false if it is none of them and should be
-	// read as an address. The error of a malformed one never repeats a key.
+	// read as an address. The error of a malformed one never repeats a key,
+	// and a private one is refused.
 	ParseWallet(text string) (w Wallet, ok bool, err error)
 }
 
 // Wallet derives the scripts of one extended public key or descriptor.
 type Wallet interface {
-	// Canonical returns the descriptor with its checksum.
+	// Canonical returns the one spelling of it, which ParseWallet reads: a
+	// descriptor with its checksum, or on EVM the key with origin and path.
 	Canonical() string
 
-	// Branches returns how many chains of scripts there are (receive and
-	// change make two). A wallet without a range has one, and one script.
+	// Branches returns how many chains of scripts there are (BranchReceive and
+	// BranchChange make two; EVM has no change). A wallet without a range has
+	// one, and one script.
 	Branches() uint32
 
 	// Ranged reports whether a branch goes on: false means index 0 only.
