@@ -24,7 +24,7 @@ var (
 // Shortage says that there is too little of an asset to build a transaction.
 type Shortage struct {
 	Asset AssetID // the native one where the fee cannot be paid
-	Have  Amount  // of the bitcoin family: what coins are worth after paying for themselves
+	Have  Amount  // in the bitcoin family: in the coins worth spending, as many as fit a transaction
 	Need  Amount  // with the fee
 }
 
@@ -90,6 +90,7 @@ type Bump struct {
 	Rate    FeeRate // wanted; raised to the least that nodes take for a replacement
 	Ceiling Amount  // the fee may not be more
 	Coins   []Coin  // bitcoin: may be spent in addition; unconfirmed and immature ones are left out
+	Change  Output  // bitcoin: where the rest goes if the draft has no change; its Amount is not read
 	Tip     uint64  // bitcoin: height of the best block
 	Evicted Amount  // bitcoin: fees of the unconfirmed transactions that spend an output of the draft, and leave with it
 }

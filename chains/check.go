@@ -31,7 +31,7 @@ type Mismatch struct {
 	Code  MismatchCode
 	Field string // outputs[0].amount, nonce, inputs[2]; "" for the whole
 	Want  string // as built; "" where that says nothing
-	Got   string
+	Got   string // or what is wrong with it, in words
 }
 
 // Error implements error.
@@ -40,8 +40,11 @@ func (m *Mismatch) Error() string {
 	if m.Field != "" {
 		text += " in " + m.Field
 	}
-	if m.Want != "" || m.Got != "" {
-		text += fmt.Sprintf(": got %s, built %s", m.Got, m.Want)
+	switch {
+	case m.Want != "":
+		text += fmt.Sprintf(": got %s, want %s", m.Got, m.Want)
+	case m.Got != "":
+		text += ": " + m.Got
 	}
 	return text
 }

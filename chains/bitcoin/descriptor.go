@@ -9,7 +9,6 @@ import (
 
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
-	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/txscript/v2"
 )
 
@@ -163,7 +162,10 @@ func parseBareKey(params Params, s string) (Descriptor, error) {
 	if key, err = respell(params, key); err != nil {
 		return Descriptor{}, err
 	}
-	branches := keyExpression{extended: []*hdkeychain.ExtendedKey{key}, written: key.String()}
+	var branches keyExpression
+	if err := branches.extend(key); err != nil {
+		return Descriptor{}, err
+	}
 	if err := branches.parsePath("<0;1>/*"); err != nil {
 		return Descriptor{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/address/v2/base58"
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
@@ -25,10 +26,50 @@ var (
 // keyExpression is the key of a descriptor: a point, or extended keys with
 // perhaps a row of keys below each.
 type keyExpression struct {
+	origin   keyOrigin
 	extended []*hdkeychain.ExtendedKey // of each branch
+	steps    [][]uint32                // of each branch, from the written key
 	point    []byte                    // instead of extended keys
 	ranged   bool                      // each branch is the parent of a row
 	written  string                    // canonical
+}
+
+// keyOrigin says where a key comes from: the fingerprint of a key and the steps
+// from it. A key whose origin is not told is its own.
+type keyOrigin struct {
+	told        bool
+	fingerprint [4]byte
+	path        []uint32
+}
+
+// path returns where the key of a branch and an index comes from.
+func (k keyExpression) path(branch, index uint32) keyOrigin {
+	at := keyOrigin{told: k.origin.told, fingerprint: k.origin.fingerprint, path: slices.Clone(k.origin.path)}
+	if k.point == nil {
+		at.path = append(at.path, k.steps[branch]...)
+	}
+	if k.ranged {
+		at.path = append(at.path, index)
+	}
+	return at
+}
+
+// String returns the fingerprint and the steps, as signers show them.
+func (o keyOrigin) String() string {
+	var s strings.Builder
+	s.WriteString(hex.EncodeToString(o.fingerprint[:]))
+	for _, step := range o.path {
+		s.WriteByte('/')
+		s.WriteString(writtenStep(step))
+	}
+	return s.String()
+}
+
+func writtenStep(step uint32) string {
+	if step >= hardened {
+		return strconv.FormatUint(uint64(step-hardened), 10) + "h"
+	}
+	return strconv.FormatUint(uint64(step), 10)
 }
 
 // derive returns the public key of a branch and an index, 33 bytes unless the
@@ -58,6 +99,7 @@ func parseKey(params Params, s string) (keyExpression, error) {
 	if err != nil {
 		return keyExpression{}, err
 	}
+	k := keyExpression{origin: origin}
 	base, path, hasPath := strings.Cut(rest, "/")
 	if isPrivate(base) {
 		return keyExpression{}, errPrivateKey
@@ -66,7 +108,7 @@ func parseKey(params Params, s string) (keyExpression, error) {
 		if hasPath {
 			return keyExpression{}, errors.New("a path follows a key that is not extended")
 		}
-		return parsePoint(origin, point)
+		return parsePoint(k, point)
 	}
 	extended, err := parseExtendedKey(base)
 	if err != nil {
@@ -83,53 +125,76 @@ func parseKey(params Params, s string) (keyExpression, error) {
 	if extended, err = respell(params, extended); err != nil {
 		return keyExpression{}, err
 	}
-	k := keyExpression{extended: []*hdkeychain.ExtendedKey{extended}, written: origin + extended.String()}
+	if err := k.extend(extended); err != nil {
+		return keyExpression{}, err
+	}
 	if hasPath {
 		err = k.parsePath(path)
 	}
 	return k, err
 }
 
-func parsePoint(origin string, point []byte) (keyExpression, error) {
-	var err error
-	switch len(point) {
-	case 32: // the x coordinate alone, for tr()
-		_, err = btcec.ParsePubKey(append([]byte{2}, point...))
-	default:
-		_, err = btcec.ParsePubKey(point)
+// extend makes an extended key the one written.
+func (k *keyExpression) extend(key *hdkeychain.ExtendedKey) error {
+	point, err := key.ECPubKey()
+	if err != nil {
+		return errKey
 	}
-	if err != nil || len(point) == 65 && point[0] != 4 {
+	k.extended, k.steps = []*hdkeychain.ExtendedKey{key}, [][]uint32{nil}
+	k.write(key.String(), point.SerializeCompressed())
+	return nil
+}
+
+// write begins the canonical form.
+func (k *keyExpression) write(key string, point []byte) {
+	if !k.origin.told {
+		copy(k.origin.fingerprint[:], address.Hash160(point))
+		k.written = key
+		return
+	}
+	k.written = "[" + k.origin.String() + "]" + key
+}
+
+func parsePoint(k keyExpression, point []byte) (keyExpression, error) {
+	whole := point
+	if len(point) == 32 { // the x coordinate alone, for tr()
+		whole = append([]byte{2}, point...)
+	}
+	if _, err := btcec.ParsePubKey(whole); err != nil || len(point) == 65 && point[0] != 4 {
 		return keyExpression{}, errKey
 	}
-	return keyExpression{point: point, written: origin + hex.EncodeToString(point)}, nil
+	k.point = point
+	k.write(hex.EncodeToString(point), whole)
+	return k, nil
 }
 
 // parseOrigin splits off [fingerprint/path], which says where a key comes from and
-// does not change what it derives, and returns it in canonical form.
-func parseOrigin(s string) (origin, rest string, err error) {
+// does not change what it derives.
+func parseOrigin(s string) (origin keyOrigin, rest string, err error) {
 	if !strings.HasPrefix(s, "[") {
-		return "", s, nil
+		return keyOrigin{}, s, nil
 	}
 	inner, rest, ok := strings.Cut(s[1:], "]")
 	if !ok {
-		return "", "", errors.New("its key origin is not closed")
+		return keyOrigin{}, "", errors.New("its key origin is not closed")
 	}
 	steps := strings.Split(inner, "/")
-	if fingerprint, err := hex.DecodeString(steps[0]); err != nil || len(fingerprint) != 4 {
-		return "", "", errors.New("its key origin does not start with a fingerprint of 8 hex digits")
+	fingerprint, err := hex.DecodeString(steps[0])
+	if err != nil || len(fingerprint) != 4 {
+		return keyOrigin{}, "", errors.New("its key origin does not start with a fingerprint of 8 hex digits")
 	}
-	steps[0] = strings.ToLower(steps[0])
-	for i, step := range steps[1:] {
+	origin = keyOrigin{told: true, fingerprint: [4]byte(fingerprint)}
+	for _, step := range steps[1:] {
 		n, hard, err := parseStep(step)
 		if err != nil {
-			return "", "", err
+			return keyOrigin{}, "", err
 		}
-		steps[i+1] = strconv.FormatUint(uint64(n), 10)
 		if hard {
-			steps[i+1] += "h"
+			n += hardened
 		}
+		origin.path = append(origin.path, n)
 	}
-	return "[" + strings.Join(steps, "/") + "]", rest, nil
+	return origin, rest, nil
 }
 
 // parsePath reads what follows an extended key: steps, at most one of them a
@@ -173,16 +238,18 @@ func (k *keyExpression) parseChoices(choices []string) error {
 		numbers[i], written[i] = n, strconv.FormatUint(uint64(n), 10)
 	}
 	var children []*hdkeychain.ExtendedKey
-	for _, parent := range k.extended {
+	var steps [][]uint32
+	for i, parent := range k.extended {
 		for _, n := range numbers {
 			child, err := parent.Derive(n)
 			if err != nil {
 				return errors.New("its path has no key at one of its steps")
 			}
 			children = append(children, child)
+			steps = append(steps, append(slices.Clone(k.steps[i]), n))
 		}
 	}
-	k.extended = children
+	k.extended, k.steps = children, steps
 	if len(choices) == 1 {
 		k.written += "/" + written[0]
 	} else {

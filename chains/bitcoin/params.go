@@ -30,6 +30,10 @@ type Params struct {
 	PowLimit uint32 // easiest target allowed, in compact form
 	PowHash  PowHash
 
+	RelayFee int64 // least rate that nodes relay, in base units for 1000 virtual bytes; a replacement pays as much more
+	DustFee  int64 // rate that makes an output dust when creating and spending it costs more than it holds; 0 where Dust alone counts
+	Dust     int64 // least that any output holds
+
 	PubKeyHash   []byte        // version bytes of P2PKH addresses; the first is the one written
 	ScriptHash   []byte        // version bytes of P2SH addresses; the first is the one written
 	Bech32       string        // human-readable part of BIP 173; "" without segregated witness
@@ -102,6 +106,9 @@ type paramFile struct {
 	Maturity     uint64             `json:"maturity"`
 	PowLimit     string             `json:"pow_limit"`
 	PowHash      PowHash            `json:"pow_hash"`
+	RelayFee     int64              `json:"relay_fee"`
+	DustFee      int64              `json:"dust_fee"`
+	Dust         int64              `json:"dust"`
 	PubKeyHash   []int              `json:"pubkey_hash"`
 	ScriptHash   []int              `json:"script_hash"`
 	Bech32       string             `json:"bech32"`
@@ -139,6 +146,7 @@ func (f paramFile) params() (Params, error) {
 	p := Params{
 		Name: f.Name, Symbol: f.Symbol, Decimals: f.Decimals, Environment: f.Environment, Mainnet: f.Mainnet,
 		Reference: f.Reference, CoinType: f.CoinType, Maturity: f.Maturity, PowHash: f.PowHash,
+		RelayFee: f.RelayFee, DustFee: f.DustFee, Dust: f.Dust,
 		Bech32: f.Bech32, CashAddr: f.CashAddr,
 		SegWit: f.SegWit, MWEB: f.MWEB, AuxPow: f.AuxPow, AuxChainID: f.AuxChainID, CashTokens: f.CashTokens,
 	}
@@ -175,6 +183,10 @@ func (p Params) check() error {
 		return errors.New("pow_hash is neither sha256d nor scrypt")
 	case p.Maturity == 0:
 		return errors.New("maturity is missing")
+	case p.RelayFee <= 0:
+		return errors.New("relay_fee is missing")
+	case p.DustFee <= 0 && p.Dust <= 0:
+		return errors.New("dust_fee and dust are missing")
 	case len(p.ExtendedKeys) == 0:
 		return errors.New("extended_keys are missing")
 	}

@@ -76,3 +76,12 @@ func witnessOf(script []byte) (version byte, program []byte) {
 	}
 	return 0, nil
 }
+
+// pubKeyOf returns the key a P2PK script names, or nil.
+func pubKeyOf(script []byte) []byte {
+	n := len(script) - 2
+	if (n == 33 || n == 65) && int(script[0]) == n && script[n+1] == opCheckSig {
+		return script[1 : n+1]
+	}
+	return nil
+}

@@ -18,12 +18,14 @@ import (
 // its relatives, and btcd.
 //
 // Besides chains.Source it is a HeadWaiter, a MempoolReader, an UnspentScanner, a
-// BlockLocator, a Wallets, a Prober and a HealthReporter. What none of its nodes
-// can do returns chains.ErrUnsupported.
+// BlockLocator, a Wallets, a Prober and a HealthReporter, and for payments a
+// FeeEstimator, a CoinBuilder, a Bumper, a Checker and a Broadcaster. What none of
+// its nodes can do returns chains.ErrUnsupported.
 //
 // A node is believed about nothing that a block or header can prove. It is
 // believed about which of the valid branches is best, about the height of a
-// header, about its mempool, and about what ScanUnspent and Locate leave out.
+// header, about its mempool, about what ScanUnspent and Locate leave out, and about
+// what becomes of a transaction it was handed.
 type Source struct {
 	chain    chains.Chain
 	params   Params
@@ -46,6 +48,11 @@ var (
 	_ chains.UnspentScanner = (*Source)(nil)
 	_ chains.BlockLocator   = (*Source)(nil)
 	_ chains.Wallets        = (*Source)(nil)
+	_ chains.FeeEstimator   = (*Source)(nil)
+	_ chains.CoinBuilder    = (*Source)(nil)
+	_ chains.Bumper         = (*Source)(nil)
+	_ chains.Checker        = (*Source)(nil)
+	_ chains.Broadcaster    = (*Source)(nil)
 	_ chains.Prober         = (*Source)(nil)
 	_ chains.HealthReporter = (*Source)(nil)
 )

@@ -146,6 +146,9 @@ func isFault(ctx context.Context, err error) bool {
 	if errors.Is(err, chains.ErrNotFound) || errors.Is(err, chains.ErrUnsupported) {
 		return false
 	}
+	if _, ok := errors.AsType[*chains.Refusal](err); ok {
+		return false
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return isBusy(e.Code)
 	}
