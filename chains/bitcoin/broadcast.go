@@ -75,7 +75,7 @@ func refusalOf(answer *rpc.Error) chains.RefusalReason {
 		{chains.RefusedFee, []string{"insufficient fee", "min relay fee", "mempool min fee", "insufficient priority", "under the required amount", "insufficient absolute fee", "insufficient fee rate", "absurdly-high-fee", "max-fee-exceeded", "fee exceeds maximum", "replacement-adds-unconfirmed", "too many potential replacements", "has an insufficient"}},
 		{chains.RefusedConflict, []string{"txn-mempool-conflict", "already spent in mempool"}},
 		{chains.RefusedSpent, []string{"missing inputs", "missingorspent", "missing-inputs", "inputs-spent", "orphan transaction", "already spent"}},
-		{chains.RefusedInvalid, []string{"script-verify-flag", "failed to validate input", "decode failed", "bad-txns"}},
+		{chains.RefusedInvalid, []string{"script-verify-flag", "failed to validate input", "decode failed", "less than the amount spent", "bad-txns"}},
 	} {
 		for _, words := range known.words {
 			if strings.Contains(text, words) {

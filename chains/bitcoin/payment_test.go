@@ -17,7 +17,7 @@ var most = chains.NewAmount(1_000_000)
 func satPerByte(n int64) chains.FeeRate { return chains.FeeRate{Max: chains.NewAmount(1000 * n)} }
 
 // recipient is an address of somebody else.
-func recipient(t *testing.T, source *bitcoin.Source) chains.Output {
+func recipient(t testing.TB, source *bitcoin.Source) chains.Output {
 	t.Helper()
 	script, _, err := source.ParseAddress("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080")
 	require.NoError(t, err)

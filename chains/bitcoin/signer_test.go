@@ -24,7 +24,7 @@ import (
 // signer is somebody outside who holds the keys, and knows of a transaction only
 // what its PSBT says.
 type signer struct {
-	t      *testing.T
+	t      testing.TB
 	master *hdkeychain.ExtendedKey
 	hash   txscript.SigHashType // of ECDSA signatures; 0 for all
 }
@@ -35,7 +35,7 @@ var accounts = map[string][]uint32{
 	"pkh": {44}, "sh(wpkh": {49}, "wpkh": {84}, "tr": {86},
 }
 
-func newSigner(t *testing.T) *signer {
+func newSigner(t testing.TB) *signer {
 	t.Helper()
 	master, err := hdkeychain.NewMaster([]byte("a seed of 32 bytes for tests only"), &chaincfg.RegressionNetParams)
 	require.NoError(t, err)
@@ -170,7 +170,7 @@ func (s *signer) raw(payload string) string {
 	return hexOf(s.t, tx)
 }
 
-func hexOf(t *testing.T, tx *wire.MsgTx) string {
+func hexOf(t testing.TB, tx *wire.MsgTx) string {
 	t.Helper()
 	var raw bytes.Buffer
 	require.NoError(t, tx.Serialize(&raw))
