@@ -68,13 +68,16 @@ func twist(request, answer []byte, lie lie) []byte {
 		methods[c.ID.String()] = c.Method
 	}
 	for _, a := range answers {
-		if result, ok := a["result"]; ok {
-			id, _ := json.Marshal(a["id"])
-			a["result"] = lie(methods[string(id)], result)
-			if m, ok := a["result"].(map[string]any); ok && m["code"] == errNoMethod["code"] {
-				delete(a, "result")
-				a["error"] = m
-			}
+		id, _ := json.Marshal(a["id"])
+		said := lie(methods[string(id)], a["result"])
+		if a["error"] != nil && said == nil {
+			continue
+		}
+		delete(a, "error")
+		a["result"] = said
+		if m, ok := said.(map[string]any); ok && m["message"] != nil {
+			delete(a, "result")
+			a["error"] = m
 		}
 	}
 	var out []byte

@@ -15,8 +15,9 @@ import (
 )
 
 // Source reads one EVM network from its nodes. It implements chains.Source and
-// its abilities HeadWaiter, FinalityReader, BalanceReader, TokenReader, Prober
-// and HealthReporter.
+// its abilities HeadWaiter, FinalityReader, BalanceReader, TokenReader, Wallets,
+// Prober and HealthReporter, and for transfers FeeEstimator, TransferBuilder,
+// Bumper, Checker, Broadcaster and NonceReader.
 //
 // An answer that fails verification counts against its upstream, and another is
 // asked. Nothing of it is kept.
@@ -34,6 +35,17 @@ type Source struct {
 	genesis *common.Hash               // of the first node that answered; guarded by mu
 	nodes   map[*rpc.Upstream]*ability // guarded by mu
 }
+
+var (
+	_ chains.Source          = (*Source)(nil)
+	_ chains.Wallets         = (*Source)(nil)
+	_ chains.FeeEstimator    = (*Source)(nil)
+	_ chains.TransferBuilder = (*Source)(nil)
+	_ chains.Bumper          = (*Source)(nil)
+	_ chains.Checker         = (*Source)(nil)
+	_ chains.Broadcaster     = (*Source)(nil)
+	_ chains.NonceReader     = (*Source)(nil)
+)
 
 // ability is what was learnt about one node while asking it. Its fields are
 // guarded by Source.mu.
