@@ -19,14 +19,14 @@ const (
 	RefusedInvalid  RefusalReason = "invalid"  // it breaks the rules of the chain
 )
 
-// Refusal says that every node that was asked has refused a transaction.
-type Refusal struct {
+// RefusalError says that every node that was asked has refused a transaction.
+type RefusalError struct {
 	Reason RefusalReason
 	Detail string // a node's own words, bounded
 }
 
 // Error implements error.
-func (r *Refusal) Error() string { return fmt.Sprintf("refused (%s): %s", r.Reason, r.Detail) }
+func (r *RefusalError) Error() string { return fmt.Sprintf("refused (%s): %s", r.Reason, r.Detail) }
 
 // Sighting is what one node knows of a transaction.
 type Sighting struct {
@@ -42,7 +42,7 @@ type Broadcaster interface {
 	// node that may be asked. It returns nil if one has it, now or since
 	// before, waiting or mined: so it may be repeated.
 	//
-	// It returns a *Refusal if all refused it. A refusal is the word of nodes
+	// It returns a *RefusalError if all refused it. A refusal is the word of nodes
 	// about this moment, and an earlier broadcast may still be on its way: only
 	// the chain says that a transaction can never be mined, when another one
 	// that spends the same coin or nonce is final. Any other error leaves open

@@ -21,15 +21,15 @@ var (
 	ErrReverts = errors.New("the contract refuses the transfer")
 )
 
-// Shortage says that there is too little of an asset to build a transaction.
-type Shortage struct {
+// ShortageError says that there is too little of an asset to build a transaction.
+type ShortageError struct {
 	Asset AssetID // the native one where the fee cannot be paid
 	Have  Amount  // in the bitcoin family: in the coins worth spending, as many as fit a transaction
 	Need  Amount  // with the fee
 }
 
 // Error implements error.
-func (s *Shortage) Error() string {
+func (s *ShortageError) Error() string {
 	return fmt.Sprintf("%s of %s where %s are needed", s.Have, s.Asset, s.Need)
 }
 
@@ -51,7 +51,7 @@ type CoinBuilder interface {
 	// transaction. It reserves nothing: the caller keeps the coins of the
 	// draft from being chosen again.
 	//
-	// The error is a *Shortage, ErrDust, ErrFeeTooHigh or ErrFeeTooLow where
+	// The error is a *ShortageError, ErrDust, ErrFeeTooHigh or ErrFeeTooLow where
 	// the order cannot be met, ErrUnsupported for scripts whose signature has
 	// no known size, or a fault of the nodes.
 	BuildPayment(ctx context.Context, order PaymentOrder) (Draft, error)
@@ -80,7 +80,7 @@ type TransferBuilder interface {
 	// would succeed at its head, and builds it. It reserves nothing: the caller
 	// keeps the nonce.
 	//
-	// The error is a *Shortage, ErrFeeTooHigh or ErrReverts where the order
+	// The error is a *ShortageError, ErrFeeTooHigh or ErrReverts where the order
 	// cannot be met, or a fault of the nodes.
 	BuildTransfer(ctx context.Context, order TransferOrder) (Draft, error)
 }

@@ -25,9 +25,9 @@ const (
 	FeeOverLimit MismatchCode = "fee_over_limit" // the fee is above the ceiling
 )
 
-// Mismatch says how signed bytes differ from the draft they were made from. It
+// MismatchError says how signed bytes differ from the draft they were made from. It
 // never repeats the bytes.
-type Mismatch struct {
+type MismatchError struct {
 	Code  MismatchCode
 	Field string // outputs[0].amount, nonce, inputs[2]; "" for the whole
 	Want  string // as built; "" where that says nothing
@@ -35,7 +35,7 @@ type Mismatch struct {
 }
 
 // Error implements error.
-func (m *Mismatch) Error() string {
+func (m *MismatchError) Error() string {
 	text := "signed transaction: " + string(m.Code)
 	if m.Field != "" {
 		text += " in " + m.Field
@@ -52,7 +52,7 @@ func (m *Mismatch) Error() string {
 // Checker is a Source that checks what a signer made of a draft.
 type Checker interface {
 	// Check compares every field of signed with the draft, verifies every
-	// signature, and returns the transaction, or a *Mismatch. It asks no node.
+	// signature, and returns the transaction, or a *MismatchError. It asks no node.
 	// Of two answers to one draft that differ both may pass: signing is not
 	// deterministic.
 	Check(draft Draft, signed string, ceiling Amount) (Signed, error)

@@ -11,8 +11,8 @@ const (
 	FormatPSBT Format = "psbt"
 
 	// FormatEIP1559 is the text that is signed, in hex after 0x: the byte 2,
-	// then the RLP list of chain id, nonce, tip, most per gas, gas, to, value,
-	// data and an empty access list. Its Keccak-256 is the digest. Signed, it
+	// then the RLP list of chain id, nonce, tip, most for a unit of gas, limit of
+	// gas, to, value, data and an empty access list. Its Keccak-256 is the digest. Signed, it
 	// comes back as the raw transaction: the same list with the signature's
 	// parity, r and s.
 	FormatEIP1559 Format = "eip1559"

@@ -56,7 +56,7 @@ func (n node) send(ctx context.Context, id chains.Hash, raw []byte) error {
 	if _, err := n.look(ctx, id); err == nil {
 		return nil
 	}
-	return &chains.Refusal{Reason: reason, Detail: answer.Message}
+	return &chains.RefusalError{Reason: reason, Detail: answer.Message}
 }
 
 // refusalOf reads why a node refuses a transaction: "" if because it has it. The

@@ -100,7 +100,7 @@ func TestBroadcastTellsEveryNode(t *testing.T) {
 			for _, fake := range fakes {
 				require.Equal(t, 1, fake.times("sendrawtransaction"), "every node is told, and once")
 			}
-			var refusal *chains.Refusal
+			var refusal *chains.RefusalError
 			switch {
 			case tt.reason != "":
 				requireRefusal(t, err, tt.reason)
@@ -136,7 +136,7 @@ func TestBroadcastThatIsNotAnswered(t *testing.T) {
 	require.NoError(t, err)
 	err = source.Broadcast(t.Context(), raw)
 	require.Error(t, err)
-	var refusal *chains.Refusal
+	var refusal *chains.RefusalError
 	require.NotErrorAs(t, err, &refusal)
 	require.Error(t, source.Broadcast(t.Context(), raw[:20]), "what is no transaction is not sent")
 }
@@ -265,7 +265,7 @@ func TestBuildPaymentRefuses(t *testing.T) {
 	short := good()
 	short.Coins[0].Coinbase, short.Coins[0].Height, short.To.Amount = true, 12, chains.NewAmount(150_000)
 	_, err = source.BuildPayment(t.Context(), short)
-	var shortage *chains.Shortage
+	var shortage *chains.ShortageError
 	require.ErrorAs(t, err, &shortage, "the coinbase at height 12 can be spent at 112")
 	short.Tip = 111
 	_, err = source.BuildPayment(t.Context(), short)

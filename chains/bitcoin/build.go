@@ -46,7 +46,7 @@ func (s *Source) buildPayment(ctx context.Context, order chains.PaymentOrder) (c
 	}
 	confirmed := slices.DeleteFunc(slices.Clone(coins), func(coin spendable) bool { return coin.Height == 0 })
 	picked, err := want.choose(confirmed)
-	if _, short := errors.AsType[*chains.Shortage](err); short && len(confirmed) < len(coins) {
+	if _, short := errors.AsType[*chains.ShortageError](err); short && len(confirmed) < len(coins) {
 		picked, err = want.choose(coins)
 	}
 	if err != nil {

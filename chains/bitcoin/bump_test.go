@@ -49,7 +49,7 @@ func TestBump(t *testing.T) {
 		require.Len(t, draft.Payment.Outputs, 2, "the new coin has brought change again")
 
 		_, err = source.Bump(t.Context(), draft, chains.Bump{Rate: satPerByte(1000), Ceiling: most, Tip: node.height(t)})
-		var short *chains.Shortage
+		var short *chains.ShortageError
 		require.ErrorAs(t, err, &short)
 		_, err = source.Bump(t.Context(), draft, chains.Bump{Rate: satPerByte(90), Ceiling: draft.Fee, Tip: node.height(t)})
 		require.ErrorIs(t, err, chains.ErrFeeTooHigh)
@@ -134,7 +134,7 @@ func outpoints(draft chains.Draft) (list []chains.Outpoint) {
 
 func requireRefusal(t *testing.T, err error, reason chains.RefusalReason) {
 	t.Helper()
-	var refusal *chains.Refusal
+	var refusal *chains.RefusalError
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, reason, refusal.Reason, refusal)
 }

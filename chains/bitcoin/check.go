@@ -21,11 +21,11 @@ func (s *Source) Check(draft chains.Draft, signed string, ceiling chains.Amount)
 		return chains.Signed{}, fmt.Errorf("check a signed transaction: %w", err)
 	}
 	if draft.Fee.Cmp(ceiling) > 0 {
-		return chains.Signed{}, &chains.Mismatch{Code: chains.FeeOverLimit, Field: "fee", Want: "at most " + ceiling.String(), Got: draft.Fee.String()}
+		return chains.Signed{}, &chains.MismatchError{Code: chains.FeeOverLimit, Field: "fee", Want: "at most " + ceiling.String(), Got: draft.Fee.String()}
 	}
 	given, err := s.readSigned(signed)
 	if err != nil {
-		return chains.Signed{}, &chains.Mismatch{Code: chains.Malformed, Got: err.Error()}
+		return chains.Signed{}, &chains.MismatchError{Code: chains.Malformed, Got: err.Error()}
 	}
 	if mismatch := compare(given.tx, payment); mismatch != nil {
 		return chains.Signed{}, mismatch
@@ -46,7 +46,7 @@ func (s *Source) Check(draft chains.Draft, signed string, ceiling chains.Amount)
 }
 
 // compare returns the first field of a transaction that is not as it was built.
-func compare(tx *wire.MsgTx, payment *chains.PaymentDraft) *chains.Mismatch {
+func compare(tx *wire.MsgTx, payment *chains.PaymentDraft) *chains.MismatchError {
 	var fields fields
 	fields.number("version", int64(payment.Version), int64(tx.Version))
 	fields.number("lock_time", int64(payment.LockTime), int64(tx.LockTime))
@@ -72,7 +72,7 @@ func compare(tx *wire.MsgTx, payment *chains.PaymentDraft) *chains.Mismatch {
 }
 
 // fields keeps the first field that differs.
-type fields struct{ first *chains.Mismatch }
+type fields struct{ first *chains.MismatchError }
 
 func (f *fields) number(name string, want, got int64) {
 	f.text(name, strconv.FormatInt(want, 10), strconv.FormatInt(got, 10))
@@ -80,13 +80,13 @@ func (f *fields) number(name string, want, got int64) {
 
 func (f *fields) text(name, want, got string) {
 	if f.first == nil && want != got {
-		f.first = &chains.Mismatch{Code: chains.Differs, Field: name, Want: want, Got: got}
+		f.first = &chains.MismatchError{Code: chains.Differs, Field: name, Want: want, Got: got}
 	}
 }
 
 // complete puts what a PSBT holds for an input into the transaction: the final
 // scripts, or those made of the signature for the key that script names.
-func (g signedTx) complete(i int, script []byte) *chains.Mismatch {
+func (g signedTx) complete(i int, script []byte) *chains.MismatchError {
 	given, in := g.inputs[i], g.tx.TxIn[i]
 	if given.script != nil || given.witness != nil {
 		in.SignatureScript, in.Witness = given.script, given.witness
@@ -108,8 +108,8 @@ func (g signedTx) complete(i int, script []byte) *chains.Mismatch {
 	return unsignedInput(i)
 }
 
-func unsignedInput(i int) *chains.Mismatch {
-	return &chains.Mismatch{Code: chains.Unsigned, Field: "inputs[" + strconv.Itoa(i) + "]"}
+func unsignedInput(i int) *chains.MismatchError {
+	return &chains.MismatchError{Code: chains.Unsigned, Field: "inputs[" + strconv.Itoa(i) + "]"}
 }
 
 // spendWith returns the scripts that spend a coin with the ECDSA signature of a
@@ -135,7 +135,7 @@ func spendWith(script, signature, key []byte) *wire.TxIn {
 func push(data []byte) []byte { return append([]byte{byte(len(data))}, data...) }
 
 // verifySignatures returns the first input that is not spent as it must be.
-func verifySignatures(tx *wire.MsgTx, payment *chains.PaymentDraft) *chains.Mismatch {
+func verifySignatures(tx *wire.MsgTx, payment *chains.PaymentDraft) *chains.MismatchError {
 	spent := txscript.NewMultiPrevOutFetcher(nil)
 	for i, in := range payment.Inputs {
 		spent.AddPrevOut(tx.TxIn[i].PreviousOutPoint, wire.NewTxOut(in.Amount.Big().Int64(), in.Script))
@@ -147,14 +147,14 @@ func verifySignatures(tx *wire.MsgTx, payment *chains.PaymentDraft) *chains.Mism
 			return unsignedInput(i)
 		}
 		if why := covers(tx.TxIn[i], in.Script); why != "" {
-			return &chains.Mismatch{Code: chains.BadSignature, Field: field, Got: why}
+			return &chains.MismatchError{Code: chains.BadSignature, Field: field, Got: why}
 		}
 		engine, err := txscript.NewEngine(in.Script, tx, i, txscript.StandardVerifyFlags, nil, hashes, in.Amount.Big().Int64(), spent)
 		if err == nil {
 			err = engine.Execute()
 		}
 		if err != nil {
-			return &chains.Mismatch{Code: chains.BadSignature, Field: field, Got: "a signature that does not hold"}
+			return &chains.MismatchError{Code: chains.BadSignature, Field: field, Got: "a signature that does not hold"}
 		}
 	}
 	return nil
@@ -171,7 +171,8 @@ func covers(in *wire.TxIn, script []byte) string {
 		}
 		return coversAll(in.Witness[0], 64)
 	}
-	signature, key := in.Witness, []byte(nil)
+	signature := in.Witness
+	var key []byte
 	switch pushes := pushesOf(in.SignatureScript); {
 	case len(in.Witness) == 2:
 		key = in.Witness[1]

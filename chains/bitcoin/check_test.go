@@ -118,7 +118,7 @@ func dropInput(p *psbt.Packet) {
 
 func requireMismatch(t *testing.T, err error, code chains.MismatchCode, field string) {
 	t.Helper()
-	var mismatch *chains.Mismatch
+	var mismatch *chains.MismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, code, mismatch.Code, mismatch)
 	require.Equal(t, field, mismatch.Field)
@@ -249,7 +249,7 @@ func TestCheckKnowsItsDraft(t *testing.T) {
 		change(&draft)
 		_, err := source.Check(draft, signed, most)
 		require.Error(t, err, name)
-		var mismatch *chains.Mismatch
+		var mismatch *chains.MismatchError
 		require.NotErrorAs(t, err, &mismatch, "the signer has done nothing wrong")
 	}
 	draft := alice.draft(source)

@@ -50,7 +50,7 @@ func TestPayment(t *testing.T) {
 		require.Len(t, draft.Payment.Inputs, 7)
 		require.Equal(t, uint32(order.Tip), draft.Payment.LockTime)
 		for i, in := range draft.Payment.Inputs {
-			require.Equal(t, uint32(wire.MaxTxInSequenceNum-2), in.Sequence)
+			require.Equal(t, wire.MaxTxInSequenceNum-2, in.Sequence)
 			require.Regexp(t, `^[0-9a-f]{8}/(44|49|84|86)h/1h/0h/0/[01]$`, draft.Paths[i])
 		}
 

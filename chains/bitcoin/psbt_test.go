@@ -71,7 +71,7 @@ func TestCoreSignsOurPSBT(t *testing.T) {
 	require.Equal(t, byDescriptor, same)
 
 	// Partly: the wallet adds signatures and leaves it to us to finalize them.
-	require.NoError(t, node.Call(t.Context(), "createwallet", nil, "signer"))
+	require.NoError(t, node.Call(t.Context(), "createwallet", nil, "signer", false, true))
 	for _, secret := range secrets {
 		var info struct{ Checksum string }
 		require.NoError(t, node.Call(t.Context(), "getdescriptorinfo", &info, secret["desc"]))

@@ -198,7 +198,7 @@ func (w wanted) due(frame weigher) int64 {
 
 // shortage says what coins lack.
 func (w wanted) shortage(picked chosen) error {
-	return &chains.Shortage{
+	return &chains.ShortageError{
 		Asset: w.asset,
 		Have:  chains.NewAmount(w.amount + picked.fee),
 		Need:  chains.NewAmount(w.amount + picked.due),

@@ -12,7 +12,7 @@ import (
 )
 
 // scriptsOf are scripts of every kind that is spent.
-func scriptsOf(t require.TestingT) map[kind][]byte {
+func scriptsOf() map[kind][]byte {
 	key := slices.Concat([]byte{2}, make([]byte, 32))
 	return map[kind][]byte{
 		kindWitness:    scriptWitness(0, make([]byte, 20)),
@@ -26,7 +26,7 @@ func scriptsOf(t require.TestingT) map[kind][]byte {
 func pool(params Params) *rapid.Generator[[]spendable] {
 	return rapid.Custom(func(t *rapid.T) []spendable {
 		keys := newKeyring(params)
-		scripts := scriptsOf(t)
+		scripts := scriptsOf()
 		values := rapid.OneOf(
 			rapid.Int64Range(1, 3_000), rapid.Int64Range(1, 10_000_000), rapid.Int64Range(1, 1e12),
 			rapid.SampledFrom([]int64{10_000, 20_000, 50_000, 100_000}),
@@ -54,7 +54,7 @@ func TestSelection(t *testing.T) {
 	require.NoError(t, err)
 	rapid.Check(t, func(t *rapid.T) {
 		coins := pool(params).Draw(t, "pool")
-		scripts := scriptsOf(t)
+		scripts := scriptsOf()
 		want := wanted{
 			asset: "btc", params: params,
 			rate:   rapid.OneOf(rapid.Int64Range(1000, 5000), rapid.Int64Range(1000, 500_000)).Draw(t, "rate"),
@@ -102,12 +102,12 @@ func checkChoice(t *rapid.T, want wanted, coins []spendable, picked chosen) {
 	require.LessOrEqual(t, frame.weight(), int64(maxWeight))
 	require.GreaterOrEqual(t, picked.fee, frame.fee(want.rate))
 	now, later := want.changeCost()
-	most := frame.fee(want.rate) + now + max(later, want.params.dust(want.change)) + int64(1+want.rate/250)
+	most := frame.fee(want.rate) + now + max(later, want.params.dust(want.change)) + 1 + want.rate/250
 	require.LessOrEqual(t, picked.fee, most, "what is given away is worth no output")
 }
 
 func checkShortage(t *rapid.T, want wanted, coins []spendable, err error) {
-	var short *chains.Shortage
+	var short *chains.ShortageError
 	require.ErrorAs(t, err, &short)
 	require.Negative(t, short.Have.Cmp(short.Need))
 	var frame weigher
@@ -182,7 +182,7 @@ func TestSelectionEnds(t *testing.T) {
 	require.True(t, picked.fits())
 	want.amount = 1_000_000_000
 	_, err = want.choose(coins)
-	var short *chains.Shortage
+	var short *chains.ShortageError
 	require.ErrorAs(t, err, &short, "there is enough, but not in one transaction")
 	require.Negative(t, short.Have.Cmp(short.Need))
 }

@@ -49,7 +49,7 @@ func send(ctx context.Context, u *rpc.Upstream, id common.Hash, raw []byte) erro
 	if _, err := lookAt(ctx, u, id); err == nil {
 		return nil
 	}
-	return &chains.Refusal{Reason: reason, Detail: answer.Message}
+	return &chains.RefusalError{Reason: reason, Detail: answer.Message}
 }
 
 // refusalOf reads why a node refuses a transaction: "" if because it has it. An
@@ -115,7 +115,8 @@ func lookAt(ctx context.Context, u *rpc.Upstream, id common.Hash) (chains.Sighti
 	if _, err := decodePlace(answers[0].Result, id); err != nil {
 		return chains.Sighting{}, err
 	}
-	if answers[1].Err != nil || isNull(answers[1].Result) {
+	waits := answers[1].Err != nil || isNull(answers[1].Result) // without a receipt
+	if waits {
 		return chains.Sighting{}, nil
 	}
 	receipt, err := decodePlace(answers[1].Result, id)

@@ -22,6 +22,7 @@ func TestBroadcastSaysWhy(t *testing.T) {
 		from: alice, to: fresh(1), native: source.Chain().Native.ID, asset: source.Chain().Native.ID,
 		amount: chains.NewAmount(1), rate: gwei(10, 1), gas: plainGas,
 	}
+	var sent common.Hash
 	broadcast := func(change func(t *transfer)) error {
 		altered := *order
 		change(&altered)
@@ -29,9 +30,11 @@ func TestBroadcastSaysWhy(t *testing.T) {
 		require.NoError(t, err)
 		signed, err := source.Check(draft, sign(t, draft, keyOf(t, 0)), ether.Mul(ether))
 		require.NoError(t, err)
+		sent = common.Hash(signed.ID)
 		return source.Broadcast(t.Context(), signed.Raw)
 	}
 	require.NoError(t, broadcast(func(*transfer) {}))
+	node.receipt(sent)
 	require.NoError(t, broadcast(func(*transfer) {}), "once more is the same")
 	requireRefusal(t, broadcast(func(t *transfer) { t.to = fresh(2) }), chains.RefusedSpent)
 	requireRefusal(t, broadcast(func(t *transfer) { t.nonce, t.amount = 1, ether.Mul(ether) }), chains.RefusedFunds)
@@ -75,6 +78,7 @@ func TestBroadcastTellsEveryNode(t *testing.T) {
 		{name: "AnotherHash", nodes: []lie{wrong}, open: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			var nodes []*devNode
 			for _, behave := range tt.nodes {
 				nodes = append(nodes, startLiar(t, anvil, behave))
@@ -88,7 +92,7 @@ func TestBroadcastTellsEveryNode(t *testing.T) {
 			signed, err := source.Check(draft, sign(t, draft, keyOf(t, 1)), ether)
 			require.NoError(t, err)
 			err = source.Broadcast(t.Context(), signed.Raw)
-			var refusal *chains.Refusal
+			var refusal *chains.RefusalError
 			switch {
 			case tt.reason != "":
 				requireRefusal(t, err, tt.reason)

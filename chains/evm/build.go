@@ -174,18 +174,18 @@ func (t *transfer) afford(found findings) error {
 			t.amount = found.tokens
 		}
 		if found.tokens.Cmp(t.amount) < 0 || t.amount.IsZero() {
-			return &chains.Shortage{Asset: t.asset, Have: found.tokens, Need: larger(t.amount, 1)}
+			return &chains.ShortageError{Asset: t.asset, Have: found.tokens, Need: larger(t.amount, 1)}
 		}
 		if native.Cmp(fee) < 0 {
-			return &chains.Shortage{Asset: t.native, Have: native, Need: fee}
+			return &chains.ShortageError{Asset: t.native, Have: native, Need: fee}
 		}
 	case t.all:
 		if native.Cmp(fee) <= 0 {
-			return &chains.Shortage{Asset: t.native, Have: native, Need: fee.Add(chains.NewAmount(1))}
+			return &chains.ShortageError{Asset: t.native, Have: native, Need: fee.Add(chains.NewAmount(1))}
 		}
 		t.amount = native.Sub(fee)
 	case native.Cmp(t.amount.Add(fee)) < 0:
-		return &chains.Shortage{Asset: t.native, Have: native, Need: t.amount.Add(fee)}
+		return &chains.ShortageError{Asset: t.native, Have: native, Need: t.amount.Add(fee)}
 	}
 	return nil
 }
@@ -278,7 +278,7 @@ func (s *Source) bump(draft chains.Draft, bump chains.Bump) (chains.Draft, error
 	if details.All {
 		have := details.Value.Add(draft.Fee)
 		if have.Cmp(bumped.Fee) <= 0 {
-			return chains.Draft{}, &chains.Shortage{Asset: s.chain.Native.ID, Have: have, Need: bumped.Fee.Add(chains.NewAmount(1))}
+			return chains.Draft{}, &chains.ShortageError{Asset: s.chain.Native.ID, Have: have, Need: bumped.Fee.Add(chains.NewAmount(1))}
 		}
 		details.Value = have.Sub(bumped.Fee)
 	}

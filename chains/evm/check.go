@@ -26,7 +26,7 @@ func (s *Source) Check(draft chains.Draft, signed string, ceiling chains.Amount)
 		return chains.Signed{}, fmt.Errorf("check a signed transaction: %w", err)
 	}
 	if draft.Fee.Cmp(ceiling) > 0 {
-		return chains.Signed{}, &chains.Mismatch{Code: chains.FeeOverLimit, Field: "fee", Want: "at most " + ceiling.String(), Got: draft.Fee.String()}
+		return chains.Signed{}, &chains.MismatchError{Code: chains.FeeOverLimit, Field: "fee", Want: "at most " + ceiling.String(), Got: draft.Fee.String()}
 	}
 	tx, mismatch := readSigned(signed)
 	if mismatch == nil {
@@ -46,9 +46,9 @@ func (s *Source) Check(draft chains.Draft, signed string, ceiling chains.Amount)
 }
 
 // readSigned reads a raw transaction in hex.
-func readSigned(text string) (*types.Transaction, *chains.Mismatch) {
+func readSigned(text string) (*types.Transaction, *chains.MismatchError) {
 	text = strings.TrimSpace(text)
-	malformed := func(why string) *chains.Mismatch { return &chains.Mismatch{Code: chains.Malformed, Got: why} }
+	malformed := func(why string) *chains.MismatchError { return &chains.MismatchError{Code: chains.Malformed, Got: why} }
 	digits, found := strings.CutPrefix(text, "0x")
 	switch {
 	case !found:
@@ -68,9 +68,9 @@ func readSigned(text string) (*types.Transaction, *chains.Mismatch) {
 }
 
 // compare returns the first field of a transaction that is not as it was built.
-func compare(tx *types.Transaction, want *types.DynamicFeeTx) *chains.Mismatch {
+func compare(tx *types.Transaction, want *types.DynamicFeeTx) *chains.MismatchError {
 	if tx.Type() != types.DynamicFeeTxType {
-		return &chains.Mismatch{Code: chains.Differs, Field: "type", Want: "2", Got: strconv.Itoa(int(tx.Type()))}
+		return &chains.MismatchError{Code: chains.Differs, Field: "type", Want: "2", Got: strconv.Itoa(int(tx.Type()))}
 	}
 	to := "none"
 	if tx.To() != nil {
@@ -90,24 +90,24 @@ func compare(tx *types.Transaction, want *types.DynamicFeeTx) *chains.Mismatch {
 		{"access_list", "0", strconv.Itoa(len(tx.AccessList()))},
 	} {
 		if field.want != field.got {
-			return &chains.Mismatch{Code: chains.Differs, Field: field.name, Want: field.want, Got: field.got}
+			return &chains.MismatchError{Code: chains.Differs, Field: field.name, Want: field.want, Got: field.got}
 		}
 	}
 	return nil
 }
 
 // checkSigner recovers who signed a transaction.
-func (s *Source) checkSigner(tx *types.Transaction, want common.Address) *chains.Mismatch {
+func (s *Source) checkSigner(tx *types.Transaction, want common.Address) *chains.MismatchError {
 	v, r, ss := tx.RawSignatureValues()
 	if v.Sign() == 0 && r.Sign() == 0 && ss.Sign() == 0 {
-		return &chains.Mismatch{Code: chains.Unsigned, Field: "signature"}
+		return &chains.MismatchError{Code: chains.Unsigned, Field: "signature"}
 	}
 	from, err := types.Sender(types.NewLondonSigner(new(big.Int).SetUint64(s.id)), tx)
 	if err != nil {
-		return &chains.Mismatch{Code: chains.BadSignature, Field: "signature", Got: "a signature that does not hold"}
+		return &chains.MismatchError{Code: chains.BadSignature, Field: "signature", Got: "a signature that does not hold"}
 	}
 	if !bytes.Equal(from[:], want[:]) {
-		return &chains.Mismatch{Code: chains.WrongSigner, Field: "signature", Want: want.Hex(), Got: from.Hex()}
+		return &chains.MismatchError{Code: chains.WrongSigner, Field: "signature", Want: want.Hex(), Got: from.Hex()}
 	}
 	return nil
 }

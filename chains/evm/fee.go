@@ -84,7 +84,8 @@ type feeHistory struct {
 
 // decodeFeeHistory reads an answer; a node without the method has no history.
 func decodeFeeHistory(answer rpc.Response) (h feeHistory, err error) {
-	if answer.Err != nil || isNull(answer.Result) {
+	silent := answer.Err != nil || isNull(answer.Result)
+	if silent {
 		return feeHistory{}, nil
 	}
 	s := &scanner{text: answer.Result}

@@ -147,7 +147,7 @@ func TestSweep(t *testing.T) {
 		From: deposit[:], To: treasury[:], Asset: chains.TokenID(source.Chain().ID, token.Hex()), All: true, Rate: gwei(10, 1), Ceiling: ether,
 	}
 	_, err := source.BuildTransfer(t.Context(), sweep)
-	var short *chains.Shortage
+	var short *chains.ShortageError
 	require.ErrorAs(t, err, &short, "there is no gas")
 	require.Equal(t, source.Chain().Native.ID, short.Asset)
 
@@ -257,7 +257,7 @@ func TestBumpTransfer(t *testing.T) {
 
 func requireRefusal(t *testing.T, err error, reason chains.RefusalReason) {
 	t.Helper()
-	var refusal *chains.Refusal
+	var refusal *chains.RefusalError
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, reason, refusal.Reason, refusal)
 }
@@ -314,7 +314,7 @@ func TestBuildTransferRefuses(t *testing.T) {
 			require.ErrorIs(t, err, tt.is, name)
 		}
 		if tt.short != "" {
-			var short *chains.Shortage
+			var short *chains.ShortageError
 			require.ErrorAs(t, err, &short, name)
 			require.Equal(t, tt.short, short.Asset, name)
 			require.Negative(t, short.Have.Cmp(short.Need), name)
@@ -435,7 +435,7 @@ func TestCheckSignature(t *testing.T) {
 
 func requireMismatch(t *testing.T, err error, code chains.MismatchCode, field string) {
 	t.Helper()
-	var mismatch *chains.Mismatch
+	var mismatch *chains.MismatchError
 	require.ErrorAs(t, err, &mismatch, field)
 	require.Equal(t, code, mismatch.Code, mismatch)
 	require.Equal(t, field, mismatch.Field)
@@ -464,7 +464,7 @@ func TestCheckKnowsItsDraft(t *testing.T) {
 		change(&draft)
 		_, err := source.Check(draft, signed, ether)
 		require.Error(t, err, name)
-		var mismatch *chains.Mismatch
+		var mismatch *chains.MismatchError
 		require.NotErrorAs(t, err, &mismatch, "the signer has done nothing wrong")
 		_, err = source.Bump(t.Context(), draft, chains.Bump{Rate: gwei(30, 3), Ceiling: ether})
 		require.Error(t, err, name)
@@ -498,7 +498,7 @@ func TestBumpRaisesBothFees(t *testing.T) {
 		bumped, err := source.Bump(t.Context(), old, chains.Bump{Rate: wanted, Ceiling: ceiling})
 		have := old.Transfer.Value.Add(old.Fee)
 		if err != nil {
-			var short *chains.Shortage
+			var short *chains.ShortageError
 			require.ErrorAs(t, err, &short)
 			require.True(t, order.all)
 			require.True(t, short.Have.Equal(have))

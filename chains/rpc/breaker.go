@@ -146,7 +146,7 @@ func isFault(ctx context.Context, err error) bool {
 	if errors.Is(err, chains.ErrNotFound) || errors.Is(err, chains.ErrUnsupported) {
 		return false
 	}
-	if _, ok := errors.AsType[*chains.Refusal](err); ok {
+	if _, ok := errors.AsType[*chains.RefusalError](err); ok {
 		return false
 	}
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -22,9 +22,9 @@ var severity = []chains.RefusalReason{
 // Tell gives send every upstream that may be asked, all at the same time, and
 // waits for all: what one of them accepts must not depend on another that hides
 // it. send returns nil where the upstream took what it was told, and a
-// *chains.Refusal where it would not.
+// *chains.RefusalError where it would not.
 //
-// Tell returns nil if one took it, a *chains.Refusal if all refused, and otherwise
+// Tell returns nil if one took it, a *chains.RefusalError if all refused, and otherwise
 // what went wrong: then it is open whether somebody took it. Faults are recorded as
 // by Do.
 func (p *Pool) Tell(ctx context.Context, send func(ctx context.Context, u *Upstream) error) error {
@@ -44,10 +44,10 @@ func (p *Pool) Tell(ctx context.Context, send func(ctx context.Context, u *Upstr
 	if slices.Contains(errs, nil) {
 		return nil
 	}
-	var mildest *chains.Refusal
+	var mildest *chains.RefusalError
 	var open []error
 	for _, err := range errs {
-		refusal, refused := errors.AsType[*chains.Refusal](err)
+		refusal, refused := errors.AsType[*chains.RefusalError](err)
 		switch {
 		case !refused:
 			open = append(open, err)
