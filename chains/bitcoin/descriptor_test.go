@@ -76,6 +76,70 @@ func TestDescriptorScripts(t *testing.T) {
 	}
 }
 
+// TestDescriptorVectors holds the public vectors of BIP 380 to 386 for descriptors of
+// one key: those that derive list their first scripts.
+func TestDescriptorVectors(t *testing.T) {
+	t.Parallel()
+	const (
+		compressed   = "03a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd"
+		uncompressed = "04a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd5b8dec5235a0fa8722476c7709c02559e3aa73aa03918ba2d492eea75abea235"
+		multisig     = "5121" + compressed + "41" + uncompressed + "52ae"
+	)
+	for descriptor, scripts := range map[string][]string{
+		// BIP 381.
+		"pk(" + compressed + ")":                      {"21" + compressed + "ac"},
+		"pk(" + uncompressed + ")":                    {"41" + uncompressed + "ac"},
+		"pkh(" + uncompressed + ")":                   {"76a914b5bd079c4d57cc7fc28ecf8213a6b791625b818388ac"},
+		"pkh([deadbeef/1/2'/3/4']" + compressed + ")": {"76a9149a1c78a507689f6f54b847ad1cef1e614ee23f1e88ac"},
+		"pkh([deadbeef/1/2h/3/4h]" + compressed + ")": {"76a9149a1c78a507689f6f54b847ad1cef1e614ee23f1e88ac"},
+		"pkh([bd16bee5/2147483647h]xpub69H7F5dQzmVd3vPuLKtcXJziMEQByuDidnX3YdwgtNsecY5HRGtAAQC5mXTt4dsv9RzyjgDjAQs9VGVV6ydYCHnprc9vvaA5YtqWyL6hyds/0)": {"76a914ebdc90806a9c4356c1c88e42216611e1cb4c1c1788ac"},
+		"pk(xpub68NZiKmJWnxxS6aaHmn81bvJeTESw724CRDs6HbuccFQN9Ku14VQrADWgqbhhTHBaohPX4CjNLf9fq9MYo6oDaPPLPxSb7gwQN3ih19Zm4Y/0)":                        {"210379e45b3cf75f9c5f9befd8e9506fb962f6a9d185ac87001ec44a8d3df8d4a9e3ac"},
+		// BIP 382.
+		"wpkh(" + compressed + ")": {"00149a1c78a507689f6f54b847ad1cef1e614ee23f1e"},
+		"wpkh([ffffffff/13']xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDznezpbZb7ap6r1D3tgFxHmwMkQTPH/1/2/*)": {
+			"0014326b2249e3a25d5dc60935f044ee835d090ba859", "0014af0bd98abc2f2cae66e36896a39ffe2d32984fb7", "00141fa798efd1cbf95cebf912c031b8a4a6e9fb9f27",
+		},
+		// BIP 385.
+		"raw(" + multisig + ")":                               {multisig},
+		"raw(a9149a4d9901d6af519b2a23d4a2f51650fcba87ce7b87)": {"a9149a4d9901d6af519b2a23d4a2f51650fcba87ce7b87"},
+		"addr(3PUNyaW7M55oKWJ3kDukwk9bsKvryra15j)":            {"a914eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee87"},
+		// BIP 386.
+		"tr(" + compressed[2:] + ")": {"512077aab6e066f8a7419c5ab714c12c67d25007ed55a43cadcacb4d7a970a093f11"},
+	} {
+		d, err := bitcoin.ParseDescriptor(mustParams(t, "mainnet"), descriptor)
+		require.NoError(t, err, descriptor)
+		for i, want := range scripts {
+			script, err := d.Script(0, uint32(i))
+			require.NoError(t, err, descriptor)
+			require.Equal(t, want, hex.EncodeToString(script), descriptor)
+		}
+	}
+	for _, key := range []string{ // BIP 380
+		"0260b2003c386519fc9eadf2b5cf124dd8eea4c4e68d5e154050a9346ea98ce600",
+		uncompressed,
+		"[deadbeef/0h/0h/0h]0260b2003c386519fc9eadf2b5cf124dd8eea4c4e68d5e154050a9346ea98ce600",
+		"[deadbeef/0'/0h/0']0260b2003c386519fc9eadf2b5cf124dd8eea4c4e68d5e154050a9346ea98ce600",
+		xpub380, "[deadbeef/0h/1h/2h]" + xpub380, "[deadbeef/0h/1h/2h]" + xpub380 + "/3/4/5", "[deadbeef/0h/1h/2h]" + xpub380 + "/3/4/5/*",
+	} {
+		_, err := bitcoin.ParseDescriptor(mustParams(t, "mainnet"), "pkh("+key+")")
+		require.NoError(t, err, key)
+	}
+	for _, descriptor := range []string{
+		"pkh([deadbeef/0h/0h/0h/*]" + compressed + ")", "pkh([deadbeef/0h/0h/0h/]" + compressed + ")", "pkh([deadbef/0h/0h/0h]" + compressed + ")",
+		"pkh([deadbeef/0h/0h/0h]" + xpub380 + "/3h/4h/5h/*)", "pkh(" + xpub380 + "/3h/4h/5h/*h)",
+		"pk(pk(" + compressed + "))", "pkh(pk(" + compressed + "))", "sh(" + compressed + ")", "sh(sh(pkh(" + compressed + ")))",
+		"wpkh(" + uncompressed + ")", "sh(wpkh(" + uncompressed + "))", "wsh(wpkh(" + compressed + "))", "wpkh(wsh(pkh(" + compressed + ")))",
+		"raw(asdf)", "addr(asdf)", "sh(raw(deadbeef))", "wsh(raw(deadbeef))", "sh(addr(3PUNyaW7M55oKWJ3kDukwk9bsKvryra15j))",
+		"tr(" + uncompressed + ")", "wsh(tr(" + compressed[2:] + "))", "sh(tr(" + compressed[2:] + "))",
+	} {
+		_, err := bitcoin.ParseDescriptor(mustParams(t, "mainnet"), descriptor)
+		require.ErrorIs(t, err, bitcoin.ErrDescriptor, descriptor)
+	}
+}
+
+// xpub380 is the extended key of BIP 380's vectors.
+const xpub380 = "xpub6ERApfZwUNrhLCkDtcHTcxd75RbzS1ed54G1LkBUHQVHQKqhMkhgbmJbZRkrgZw4koxb5JaHWkY4ALHY2grBGRjaDMzQLcgJvLJuZZvRcEL"
+
 func TestDescriptorCanonicalForm(t *testing.T) {
 	t.Parallel()
 	mainnet := mustParams(t, "mainnet")
