@@ -35,14 +35,13 @@ func (p *Pool) Tell(ctx context.Context, send func(ctx context.Context, u *Upstr
 		telling.Go(func() { errs[i] = p.ask(ctx, u, send) })
 	}
 	telling.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if len(errs) == 0 {
-		return fmt.Errorf("%w: %s", ErrUnavailable, p.reasons())
-	}
-	if slices.Contains(errs, nil) {
+	switch {
+	case slices.Contains(errs, nil):
 		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case len(errs) == 0:
+		return fmt.Errorf("%w: %s", ErrUnavailable, p.reasons())
 	}
 	var mildest *chains.RefusalError
 	var open []error
