@@ -223,6 +223,7 @@ func TestBuildPaymentRefuses(t *testing.T) {
 	}
 	_, err := source.BuildPayment(t.Context(), good())
 	require.NoError(t, err)
+	both := func(o *chains.PaymentOrder) { o.To.Amount = chains.NewAmount(150_000) } // takes both coins
 	for name, tt := range map[string]struct {
 		change func(o *chains.PaymentOrder)
 		is     error
@@ -237,7 +238,8 @@ func TestBuildPaymentRefuses(t *testing.T) {
 		"RateNegative": {change: func(o *chains.PaymentOrder) { o.Rate.Max = chains.NewAmount(-1) }, says: "no rate"},
 		"Ceiling":      {change: func(o *chains.PaymentOrder) { o.Ceiling = chains.NewAmount(100) }, is: chains.ErrFeeTooHigh},
 		"Twice":        {change: func(o *chains.PaymentOrder) { o.Coins[1].Outpoint = o.Coins[0].Outpoint }, says: "given twice"},
-		"ForeignKey":   {change: func(o *chains.PaymentOrder) { o.Coins[0].Key.Index++ }, says: "another script"},
+		"ForeignKey":   {change: func(o *chains.PaymentOrder) { both(o); o.Coins[0].Key.Index++ }, says: "another script"},
+		"OtherKind":    {change: func(o *chains.PaymentOrder) { both(o); o.Coins[0].Key = o.Coins[1].Key }, says: "another script"},
 		"ForeignChange": {change: func(o *chains.PaymentOrder) {
 			o.Change.Key = alice.output(source, "tr", chains.BranchChange, 0).Key
 		}, says: "another script"},

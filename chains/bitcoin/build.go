@@ -139,7 +139,11 @@ func (s *Source) draft(ctx context.Context, keys *keyring, picked chosen, order 
 	draft := chains.Draft{
 		Chain: s.chain.ID, Format: chains.FormatPSBT, Fee: chains.NewAmount(picked.fee), Rate: chains.FeeRate{Max: order.Rate.Max}, Payment: payment,
 	}
-	for _, coin := range picked.coins {
+	for i := range picked.coins {
+		coin := &picked.coins[i]
+		if err := keys.derive(coin); err != nil {
+			return chains.Draft{}, err
+		}
 		payment.Inputs = append(payment.Inputs, chains.DraftInput{Coin: coin.Coin, Sequence: sequence})
 		path := ""
 		if coin.key != nil {

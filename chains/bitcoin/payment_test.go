@@ -2,7 +2,9 @@ package bitcoin_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/btcsuite/btcd/wire/v2"
 	"github.com/stretchr/testify/require"
@@ -95,4 +97,54 @@ func virtualSize(t *testing.T, raw []byte) int64 {
 	t.Helper()
 	tx := decodeTx(t, raw)
 	return int64(tx.SerializeSizeStripped()*3+tx.SerializeSize()+3) / 4
+}
+
+// TestPaymentWithoutWitness pays on a chain that has none, with the fees and the dust
+// of that chain. The parents of its coins come from the node.
+func TestPaymentWithoutWitness(t *testing.T) {
+	t.Parallel()
+	alice := newSigner(t)
+	child := alice.key(44+1<<31, 3+1<<31, 1<<31, 0, 0)
+	point, err := child.ECPubKey()
+	require.NoError(t, err)
+	wallet := fmt.Sprintf("pkh([%x/44h/3h/0h/0/0]%x)", alice.fingerprint(), point.SerializeCompressed())
+	fake := newFakeNode(t)
+	fake.set("getblockhash", "1a91e3dace36e2be3bf030a65679fe821aa1d6ef92e7c9902eb318182c355691")
+	source := open(t, chains.Spec{Network: "dogecoin", Upstreams: []chains.Upstream{{URL: fake.url}}, Timeout: 5 * time.Second})
+	parsed, _, err := source.ParseWallet(wallet)
+	require.NoError(t, err)
+	script, err := parsed.Script(0, 0)
+	require.NoError(t, err)
+	parent := wire.NewMsgTx(1)
+	parent.AddTxIn(wire.NewTxIn(&wire.OutPoint{Index: 1}, []byte{1, 1}, nil))
+	parent.AddTxOut(wire.NewTxOut(5e8, script))
+	fake.set("getrawtransaction", hexOf(t, parent))
+	order := chains.PaymentOrder{
+		Coins: []chains.Coin{{
+			Outpoint: chains.Outpoint{Tx: hashOf(parent.TxHash())}, Amount: chains.NewAmount(5e8), Script: script,
+			Key: &chains.KeyPath{Wallet: parsed.Canonical()}, Height: 7,
+		}},
+		To:     chains.Output{Script: append([]byte{0x76, 0xa9, 20}, append(make([]byte, 20), 0x88, 0xac)...), Amount: chains.NewAmount(2e8)},
+		Change: chains.Output{Script: append([]byte{0xa9, 20}, append(make([]byte, 20), 0x87)...)},
+		Rate:   chains.FeeRate{Max: chains.NewAmount(1e6)}, Ceiling: chains.NewAmount(1e7), Tip: 1000,
+	}
+	draft, err := source.BuildPayment(t.Context(), order)
+	require.NoError(t, err)
+	signed, err := source.Check(draft, alice.sign(draft.Payload), order.Ceiling)
+	require.NoError(t, err)
+	require.LessOrEqual(t, virtualSize(t, signed.Raw), draft.Payment.VSize)
+	require.False(t, decodeTx(t, signed.Raw).HasWitness())
+
+	order.To.Amount = chains.NewAmount(999_999)
+	_, err = source.BuildPayment(t.Context(), order)
+	require.ErrorIs(t, err, chains.ErrDust)
+	order.To.Amount, order.Rate.Max = chains.NewAmount(2e8), chains.NewAmount(999_999)
+	_, err = source.BuildPayment(t.Context(), order)
+	require.ErrorIs(t, err, chains.ErrFeeTooLow)
+	order.Rate.Max, order.Coins[0].Amount = chains.NewAmount(1e6), chains.NewAmount(6e8)
+	_, err = source.BuildPayment(t.Context(), order)
+	require.ErrorContains(t, err, "is not what its transaction made")
+	fake.fail("getrawtransaction", -5)
+	_, err = source.BuildPayment(t.Context(), order)
+	require.ErrorContains(t, err, "which made coin", "without its parent a signer could not know the amount")
 }

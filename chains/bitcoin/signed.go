@@ -87,7 +87,7 @@ const (
 )
 
 // readPSBT reads the transaction and the signatures of a PSBT. It allocates for
-// nothing the bytes do not hold, which package psbt does.
+// nothing that the bytes do not hold, where package psbt believes their counts.
 func (s *Source) readPSBT(raw []byte) (signedTx, error) {
 	r := &psbtReader{raw: raw, at: len(psbtMagic)}
 	var signed signedTx

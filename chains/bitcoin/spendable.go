@@ -15,21 +15,14 @@ type spendable struct {
 
 	value int64
 	kind  kind
-	key   *knownKey // nil where nobody told whose it is
+	size  int       // of the key that signing shows
+	key   *knownKey // nil before it is derived, and where nobody told whose it is
 }
 
 // knownKey is the public key behind a script, and where it comes from.
 type knownKey struct {
 	point  []byte
 	origin keyOrigin
-}
-
-// keySize returns the length of the key that signing shows.
-func (s spendable) keySize() int {
-	if s.key != nil && len(s.key.point) != 32 {
-		return len(s.key.point)
-	}
-	return keySize
 }
 
 // redeem returns the script that a P2SH coin shows when it is spent, or nil.
@@ -50,16 +43,24 @@ func newKeyring(params Params) *keyring {
 	return &keyring{params: params, wallets: map[string]Descriptor{}}
 }
 
+// wallet returns a wallet by its text.
+func (k *keyring) wallet(text string) (Descriptor, error) {
+	if wallet, ok := k.wallets[text]; ok {
+		return wallet, nil
+	}
+	wallet, err := ParseDescriptor(k.params, text)
+	if err == nil {
+		k.wallets[text] = wallet
+	}
+	return wallet, err
+}
+
 // find returns the key at a path, and the kind of script it makes, which must be
-// the script given.
+// the script given. The key is nil if the wallet knows the script alone.
 func (k *keyring) find(script []byte, path *chains.KeyPath) (*knownKey, kind, error) {
-	wallet, ok := k.wallets[path.Wallet]
-	if !ok {
-		var err error
-		if wallet, err = ParseDescriptor(k.params, path.Wallet); err != nil {
-			return nil, 0, err
-		}
-		k.wallets[path.Wallet] = wallet
+	wallet, err := k.wallet(path.Wallet)
+	if err != nil {
+		return nil, 0, err
 	}
 	derived, err := wallet.Script(path.Branch, path.Index)
 	if err != nil {
@@ -95,20 +96,39 @@ func (w wrapper) kind() kind {
 	return kindUnknown
 }
 
-// spendable finds out how a coin is spent.
+// spendable finds out how a coin is spent. It derives no key: a pool has many coins
+// and a transaction few.
 func (k *keyring) spendable(coin chains.Coin) (spendable, error) {
 	value, err := units("the coin", coin.Amount)
 	if err != nil {
 		return spendable{}, fmt.Errorf("coin %s: %w", coin.Outpoint, err)
 	}
-	s := spendable{Coin: coin, value: value, kind: kindOf(coin.Script)}
+	s := spendable{Coin: coin, value: value, kind: kindOf(coin.Script), size: keySize}
 	if coin.Key != nil {
-		if s.key, s.kind, err = k.find(coin.Script, coin.Key); err != nil {
+		wallet, err := k.wallet(coin.Key.Wallet)
+		if err != nil {
 			return spendable{}, fmt.Errorf("coin %s: %w", coin.Outpoint, err)
+		}
+		if wallet.fixed == nil {
+			s.kind = wallet.wrap.kind()
+		}
+		if len(wallet.key.point) > keySize {
+			s.size = len(wallet.key.point) // not compressed
 		}
 	}
 	if s.kind == kindUnknown {
 		return spendable{}, fmt.Errorf("coin %s: spend script %s: %w", coin.Outpoint, coin.Script, chains.ErrUnsupported)
 	}
 	return s, nil
+}
+
+// derive finds the key of a coin that is to be spent.
+func (k *keyring) derive(s *spendable) (err error) {
+	if s.Key == nil {
+		return nil
+	}
+	if s.key, s.kind, err = k.find(s.Script, s.Key); err != nil {
+		return fmt.Errorf("coin %s: %w", s.Outpoint, err)
+	}
+	return nil
 }

@@ -88,7 +88,7 @@ type weigher struct {
 }
 
 func (w *weigher) spend(s spendable) {
-	script, witness := s.kind.sizes(s.keySize())
+	script, witness := s.kind.sizes(s.size)
 	w.inputs++
 	w.bytes += int64(chains.OutpointSize + 4 + wire.VarIntSerializeSize(uint64(script)) + script)
 	w.witness += int64(max(witness, 1)) // beside others an input without witness says so
