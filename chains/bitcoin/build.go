@@ -131,7 +131,7 @@ func (s *Source) spendables(keys *keyring, coins []chains.Coin, tip uint64) ([]s
 
 // draft writes down a transaction that spends coins.
 func (s *Source) draft(ctx context.Context, keys *keyring, picked chosen, order chains.PaymentOrder, lock uint32) (chains.Draft, error) {
-	if picked.fee > limit(order.Ceiling) {
+	if chains.NewAmount(picked.fee).Cmp(order.Ceiling) > 0 {
 		return chains.Draft{}, fmt.Errorf("%w: %d, where %s are the most", chains.ErrFeeTooHigh, picked.fee, order.Ceiling)
 	}
 	payment := &chains.PaymentDraft{Version: txVersion, LockTime: lock, VSize: picked.vsize}

@@ -153,11 +153,3 @@ func rateOf(rate chains.FeeRate) (int64, error) {
 	}
 	return rate.Max.Big().Int64(), nil
 }
-
-// limit returns a ceiling for comparing.
-func limit(ceiling chains.Amount) int64 {
-	if ceiling.Cmp(chains.NewAmount(math.MaxInt64)) > 0 {
-		return math.MaxInt64
-	}
-	return ceiling.Big().Int64()
-}

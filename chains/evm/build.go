@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strconv"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/rlp"
 
 	"tallyd/chains"
 )
@@ -195,126 +192,4 @@ func larger(a chains.Amount, b int64) chains.Amount {
 		return other
 	}
 	return a
-}
-
-// draft writes down the transaction.
-func (s *Source) draft(t *transfer, ceiling chains.Amount) (chains.Draft, error) {
-	if fee := t.fee(); fee.Cmp(ceiling) > 0 {
-		return chains.Draft{}, fmt.Errorf("%w: %s, where %s are the most", chains.ErrFeeTooHigh, fee, ceiling)
-	}
-	tx := t.tx(s.id)
-	payload, err := unsigned(tx)
-	if err != nil {
-		return chains.Draft{}, err
-	}
-	return chains.Draft{
-		Chain: s.chain.ID, Format: chains.FormatEIP1559, Payload: hexBytes(payload), Paths: []string{t.path},
-		Fee: t.fee(), Rate: t.rate,
-		Transfer: &chains.TransferDraft{
-			ChainID: s.id, From: t.from[:], Key: t.key, Nonce: t.nonce, To: tx.To[:], Value: chains.AmountFromBig(tx.Value),
-			Data: tx.Data, Gas: t.gas, Extra: t.extra, All: t.all && !t.isToken(), Digest: crypto.Keccak256(payload),
-		},
-	}, nil
-}
-
-// unsigned returns the text whose hash is signed.
-func unsigned(tx *types.DynamicFeeTx) ([]byte, error) {
-	fields, err := rlp.EncodeToBytes([]any{
-		tx.ChainID, tx.Nonce, tx.GasTipCap, tx.GasFeeCap, tx.Gas, tx.To, tx.Value, tx.Data, tx.AccessList,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write the transaction: %w", err)
-	}
-	return append([]byte{types.DynamicFeeTxType}, fields...), nil
-}
-
-// transferOf reads a draft of ours back, and checks that it agrees with itself.
-func (s *Source) transferOf(draft chains.Draft) (*types.DynamicFeeTx, error) {
-	d := draft.Transfer
-	if draft.Chain != s.chain.ID || draft.Format != chains.FormatEIP1559 || d == nil || d.ChainID != s.id ||
-		len(d.To) != common.AddressLength || len(d.From) != common.AddressLength {
-		return nil, fmt.Errorf("the draft is none of %s", s.chain.ID)
-	}
-	to := common.Address(d.To)
-	tx := &types.DynamicFeeTx{
-		ChainID: new(big.Int).SetUint64(d.ChainID), Nonce: d.Nonce, GasTipCap: draft.Rate.Tip.Big(), GasFeeCap: draft.Rate.Max.Big(),
-		Gas: d.Gas, To: &to, Value: d.Value.Big(), Data: d.Data,
-	}
-	payload, err := unsigned(tx)
-	if err != nil {
-		return nil, err
-	}
-	fee := chains.AmountFromUint64(d.Gas).Mul(draft.Rate.Max).Add(d.Extra)
-	if !bytes.Equal(crypto.Keccak256(payload), d.Digest) || hexBytes(payload) != draft.Payload || !fee.Equal(draft.Fee) {
-		return nil, errors.New("the draft does not agree with itself")
-	}
-	return tx, nil
-}
-
-// Bump implements chains.Bumper: the same transaction with both fees a tenth higher,
-// as nodes ask for, or as high as wanted.
-func (s *Source) Bump(_ context.Context, draft chains.Draft, bump chains.Bump) (chains.Draft, error) {
-	bumped, err := s.bump(draft, bump)
-	if err != nil {
-		return chains.Draft{}, fmt.Errorf("build a replacement: %w", err)
-	}
-	return bumped, nil
-}
-
-func (s *Source) bump(draft chains.Draft, bump chains.Bump) (chains.Draft, error) {
-	tx, err := s.transferOf(draft)
-	if err != nil {
-		return chains.Draft{}, err
-	}
-	bumped, details := draft, *draft.Transfer
-	bumped.Rate = replacing(draft.Rate, bump.Rate)
-	if err := checkRate(bumped.Rate); err != nil {
-		return chains.Draft{}, err
-	}
-	bumped.Fee = chains.AmountFromUint64(details.Gas).Mul(bumped.Rate.Max).Add(details.Extra)
-	if bumped.Fee.Cmp(bump.Ceiling) > 0 {
-		return chains.Draft{}, fmt.Errorf("%w: %s, where %s are the most", chains.ErrFeeTooHigh, bumped.Fee, bump.Ceiling)
-	}
-	if details.All {
-		have := details.Value.Add(draft.Fee)
-		if have.Cmp(bumped.Fee) <= 0 {
-			return chains.Draft{}, &chains.ShortageError{Asset: s.chain.Native.ID, Have: have, Need: bumped.Fee.Add(chains.NewAmount(1))}
-		}
-		details.Value = have.Sub(bumped.Fee)
-	}
-	tx.GasFeeCap, tx.GasTipCap, tx.Value = bumped.Rate.Max.Big(), bumped.Rate.Tip.Big(), details.Value.Big()
-	payload, err := unsigned(tx)
-	if err != nil {
-		return chains.Draft{}, err
-	}
-	bumped.Payload, details.Digest = hexBytes(payload), crypto.Keccak256(payload)
-	bumped.Transfer = &details
-	return bumped, nil
-}
-
-// above returns the rate that replaces a draft of the same sender and nonce.
-func (s *Source) above(old chains.Draft, t *transfer) (chains.FeeRate, error) {
-	if _, err := s.transferOf(old); err != nil {
-		return chains.FeeRate{}, err
-	}
-	if !bytes.Equal(old.Transfer.From, t.from[:]) || old.Transfer.Nonce != t.nonce {
-		return chains.FeeRate{}, errors.New("what is to be replaced has another sender or nonce: " + strconv.FormatUint(old.Transfer.Nonce, 10))
-	}
-	return replacing(old.Rate, t.rate), nil
-}
-
-// replacing returns a rate that is wanted, raised to a tenth above another.
-func replacing(old, wanted chains.FeeRate) chains.FeeRate {
-	for _, fee := range []struct {
-		wanted *chains.Amount
-		old    chains.Amount
-	}{{&wanted.Max, old.Max}, {&wanted.Tip, old.Tip}} {
-		if low := portion(fee.old, 11, 10); fee.wanted.Cmp(low) < 0 {
-			*fee.wanted = low
-		}
-	}
-	if wanted.Max.Cmp(wanted.Tip) < 0 {
-		wanted.Max = wanted.Tip
-	}
-	return wanted
 }

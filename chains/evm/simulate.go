@@ -32,7 +32,7 @@ type findings struct {
 	refusal string        // why the transfer would fail; "" if it would not
 }
 
-// find out what the sender has, what gas a transfer takes, and whether it would
+// findOut asks what the sender has, what gas a transfer takes, and whether it would
 // succeed, all from one node.
 func (s *Source) findOut(ctx context.Context, t *transfer) (findings, error) {
 	var found findings
@@ -74,15 +74,10 @@ func holdings(ctx context.Context, u *rpc.Upstream, t *transfer) (findings, erro
 		if err := callError(answers[1].Err); err != nil {
 			return findings{}, fmt.Errorf("ask for the balance of %s: %w", t.asset, err)
 		}
-		return found, nil // a contract without balances is one without ours
 	}
-	returned, ok := returnedBytes(answers[1].Result)
-	if !ok {
-		return findings{}, unverified("structure", "a call returned no bytes")
-	}
-	if tokens, ok := returnedWord(returned); ok {
-		found.tokens = tokens.amount()
-	}
+	// A contract without balances is one without ours.
+	tokens, _ := answeredWord(answers[1])
+	found.tokens = tokens.amount()
 	return found, nil
 }
 
@@ -130,22 +125,28 @@ func (s *Source) simulate(ctx context.Context, u *rpc.Upstream, t transfer, foun
 			return nil
 		}
 	}
-	if err := found.readGas(answers[0]); err != nil {
-		return err
+	// A token returns true, or nothing if it is an old one.
+	if success, ok := answeredWord(answers[1]); ok && t.isToken() && success.isZero() {
+		found.refusal = "it returns false"
 	}
-	if returned, ok := returnedBytes(answers[1].Result); t.isToken() && ok {
-		// A token returns true, or nothing if it is an old one.
-		if success, ok := returnedWord(returned); ok && success.isZero() {
-			found.refusal = "it returns false"
-		}
+	if charge, ok := answeredWord(answers[2]); ok {
+		// Until the transaction is mined it may rise.
+		found.extra = charge.amount().Mul(chains.NewAmount(2))
 	}
-	if returned, ok := returnedBytes(answers[2].Result); answers[2].Err == nil && ok {
-		if charge, ok := returnedWord(returned); ok {
-			// Until the transaction is mined it may rise.
-			found.extra = charge.amount().Mul(chains.NewAmount(2))
-		}
+	return found.readGas(answers[0])
+}
+
+// answeredWord reads the word that a call returned; it may have failed, or returned
+// something else.
+func answeredWord(answer rpc.Response) (word, bool) {
+	if answer.Err != nil {
+		return word{}, false
 	}
-	return nil
+	returned, ok := returnedBytes(answer.Result)
+	if !ok {
+		return word{}, false
+	}
+	return returnedWord(returned)
 }
 
 // readGas reads an estimate. What runs code may take more when it is mined: a fifth
