@@ -101,6 +101,29 @@ func TestBumpPaysForDescendants(t *testing.T) {
 	})
 }
 
+// TestBumpAddsConfirmedCoinsOnly keeps the rule of BIP 125 that a replacement brings
+// no unconfirmed coins, which nodes would refuse.
+func TestBumpAddsConfirmedCoinsOnly(t *testing.T) {
+	t.Parallel()
+	source, alice := offline(t), newSigner(t)
+	coins := alice.funded(source, "wpkh", "tr")
+	draft, err := source.BuildPayment(t.Context(), chains.PaymentOrder{
+		Coins: coins[:1], To: worth(recipient(t, source), 99_000), Change: alice.output(source, "wpkh", chains.BranchChange, 0),
+		Rate: satPerByte(2), Ceiling: most, Tip: 110,
+	})
+	require.NoError(t, err)
+	more := coins[1]
+	more.Height = 0
+	bump := chains.Bump{Rate: satPerByte(50), Ceiling: most, Tip: 110, Coins: []chains.Coin{more}}
+	_, err = source.Bump(t.Context(), draft, bump)
+	var short *chains.ShortageError
+	require.ErrorAs(t, err, &short)
+	bump.Coins = coins // the draft's own among them
+	bumped, err := source.Bump(t.Context(), draft, bump)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []chains.Outpoint{coins[0].Outpoint, coins[1].Outpoint}, outpoints(bumped))
+}
+
 // send has a draft signed, checks and broadcasts it.
 func send(t *testing.T, source interface {
 	chains.Checker

@@ -162,6 +162,42 @@ func TestSelectionPicksCoinsWithoutChange(t *testing.T) {
 	}
 }
 
+// TestSelectionMakesNoSmallChange walks the rest of one coin across what is worth an
+// output: at a low rate what is no dust, at a high one what pays for its spending.
+func TestSelectionMakesNoSmallChange(t *testing.T) {
+	t.Parallel()
+	params, err := ParamsByName("mainnet")
+	require.NoError(t, err)
+	const (
+		without = 110 // virtual bytes of one input and one output
+		with    = 153 // and change to taproot
+	)
+	coin, err := newKeyring(params).spendable(chains.Coin{Amount: chains.NewAmount(1_000_000), Script: scriptWitness(0, make([]byte, 20))})
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		rate, least int64
+	}{
+		{rate: 1000, least: 330},
+		{rate: 50_000, least: 50 * 231 / 4},
+	} {
+		want := wanted{params: params, rate: tt.rate, to: scriptWitness(0, make([]byte, 20)), change: scriptWitness(1, make([]byte, 32))}
+		require.InDelta(t, tt.least, want.leastChange(), 1)
+		// A little more than the least, since coins are reckoned one by one.
+		for _, rest := range []int64{want.leastChange() - 1, want.leastChange() + tt.rate/500} {
+			want.amount = 1_000_000 - with*tt.rate/1000 - rest
+			picked, err := want.choose([]spendable{coin})
+			require.NoError(t, err)
+			if rest < want.leastChange() {
+				require.Zero(t, picked.change)
+				require.Equal(t, int64(without), picked.vsize)
+				continue
+			}
+			require.Equal(t, rest, picked.change)
+			require.Equal(t, int64(with), picked.vsize)
+		}
+	}
+}
+
 // TestSelectionEnds checks that a pool made to be searched for ever is not, and
 // that a transaction never grows beyond what nodes relay.
 func TestSelectionEnds(t *testing.T) {

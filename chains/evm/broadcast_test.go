@@ -148,7 +148,7 @@ func TestNoncesAreTheHighest(t *testing.T) {
 	anvil.receipt(anvil.send(alice, &bob, 1, nil))
 	lagging := startLiar(t, anvil, in("eth_getTransactionCount", func(any) any { return "0x1" }))
 	broken := startLiar(t, anvil, in("eth_getTransactionCount", func(any) any { return "two" }))
-	source := open(t, spec(lagging, broken, anvil))
+	source := open(t, spec(lagging, broken, anvil, lagging, lagging, lagging))
 	latest, pending, err := source.Nonces(t.Context(), alice[:])
 	require.NoError(t, err)
 	require.Equal(t, uint64(2), latest)
