@@ -49,7 +49,7 @@ type Chain struct {
 	// Mempool says whether unconfirmed transactions are followed. Default true.
 	Mempool bool `yaml:"mempool"`
 	// GapLimit is how many unused scripts in a row end the search of an xpub or a
-	// descriptor, at most 10000; bitcoin only. Default 20.
+	// descriptor, at most 10000. Default 20.
 	GapLimit int `yaml:"gap_limit"`
 	// HistoryBlocks is how many blocks before a new address was connected are read
 	// for its past, newest first; evm only, since other chains need all of them for

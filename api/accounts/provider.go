@@ -81,8 +81,8 @@ type listedHint struct {
 }
 
 func (p Provider) hint() Hint {
-	intro := "Use your address to connect your account."
-	wallet := "Address"
+	intro := "Use your address or extended public key to connect your account."
+	wallet := "Address or extended public key"
 	if p.Family == chains.FamilyBitcoin {
 		intro = "Use your address, extended public key or output descriptor to connect your account."
 		wallet = "Address, extended public key or descriptor"
