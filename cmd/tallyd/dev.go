@@ -56,6 +56,7 @@ and TALLYD_GETH, in PATH, and where make installs them.`,
 			return err
 		},
 	}
+	cmd.AddCommand(devPayCommand())
 	cmd.Flags().StringVar(&o.data, "data", ".tallyd", "folder all state is kept in")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the API")
 	cmd.Flags().BoolVar(&o.demo, "demo", true, "make traffic on the local chains")

@@ -94,6 +94,8 @@ func TestMistakes(t *testing.T) {
 		"PortInUse":        {args: []string{"serve", "-c", settingsFile(t, "listen: "+taken.Addr().String(), apiPart, downPart, chainPart)}, want: "another program listens there"},
 		"DevPortInUse":     {args: []string{"dev", "--data", "/nowhere", "--listen", taken.Addr().String()}, want: "choose another address (--listen)"},
 		"DevLevel":         {args: []string{"dev", "--data", "/nowhere", "--log-level", "loud"}, want: `--log-level "loud" is none of debug, info, warn, error`},
+		"PayNoDev":         {args: []string{"dev", "pay", "btc", "x", "1", "--data", "/nowhere"}, want: "there is no /nowhere/dev.json: is tallyd dev running"},
+		"PayAmount":        {args: []string{"dev", "pay", "btc", "x"}, want: "tallyd dev pay takes CHAIN and ADDRESS and AMOUNT; arguments given: 2"},
 		"ServeNoDatabase":  {args: []string{"serve", "-c", settingsFile(t, "listen: 127.0.0.1:0", apiPart, downPart, chainPart)}, want: "open the database: reach the database: "},
 		"MigrateDatabase":  {args: []string{"migrate", "-c", whole}, want: nowhere},
 		"KeysNoDatabase":   {args: []string{"keys", "create", "x", "-c", whole}, want: nowhere},
