@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/address/v2"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
+	"github.com/ethereum/go-ethereum/crypto"
 )
 
 const hardened = hdkeychain.HardenedKeyStart
@@ -47,6 +48,23 @@ func publicKey(master *hdkeychain.ExtendedKey, chain string) (string, error) {
 	return "", fmt.Errorf("chain %q is not btc or eth", chain)
 }
 
+// treasuryPath returns the path of the treasury's key: on the branch that no deposit
+// address is on.
+func treasuryPath() []uint32 { return []uint32{44 + hardened, 60 + hardened, hardened, 1, 0} }
+
+// treasury returns the address that pays withdrawals on EVM chains.
+func treasury(master *hdkeychain.ExtendedKey) (string, error) {
+	key, err := derive(master, treasuryPath()...)
+	if err != nil {
+		return "", err
+	}
+	public, err := key.ECPubKey()
+	if err != nil {
+		return "", fmt.Errorf("read the key: %w", err)
+	}
+	return crypto.PubkeyToAddress(*public.ToECDSA()).Hex(), nil
+}
+
 func derive(key *hdkeychain.ExtendedKey, steps ...uint32) (*hdkeychain.ExtendedKey, error) {
 	for _, step := range steps {
 		child, err := key.Derive(step)
@@ -68,8 +86,11 @@ func fingerprint(master *hdkeychain.ExtendedKey) string {
 }
 
 // parsePath reads fingerprint/44h/60h/0h/0/7, and refuses one of another master
-// key.
+// key. Nobody but us knows the key of the treasury: it comes without a path.
 func parsePath(master *hdkeychain.ExtendedKey, path string) ([]uint32, error) {
+	if path == "" {
+		return treasuryPath(), nil
+	}
 	parts := strings.Split(path, "/")
 	if parts[0] != fingerprint(master) {
 		return nil, fmt.Errorf("path %q is of another key than %s", path, fingerprint(master))

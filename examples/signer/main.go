@@ -8,6 +8,7 @@
 //
 //	signer new seed.hex                   makes a seed
 //	signer key btc --seed seed.hex        prints what PUT /v1/custody/keys/btc takes
+//	signer treasury --seed seed.hex       prints an address that may pay on EVM chains
 //	signer sign --seed seed.hex < draft   signs the answer of GET …/signing
 package main
 
@@ -25,7 +26,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 )
 
-const usage = "usage: signer new FILE | signer key btc|eth --seed FILE | signer sign --seed FILE < draft.json"
+const usage = "usage: signer new FILE | signer key btc|eth --seed FILE | signer treasury --seed FILE | signer sign --seed FILE < draft.json"
 
 func main() {
 	if err := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
@@ -44,6 +45,17 @@ func run(args []string, in io.Reader, out, log io.Writer) error {
 			return err
 		}
 		text, err := publicKey(master, args[1])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, text)
+		return nil
+	case len(args) == 3 && args[0] == "treasury" && args[1] == "--seed":
+		master, err := readSeed(args[2])
+		if err != nil {
+			return err
+		}
+		text, err := treasury(master)
 		if err != nil {
 			return err
 		}
