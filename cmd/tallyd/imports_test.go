@@ -35,11 +35,12 @@ var rooms = map[string]room{
 	"chains/chainstest": {sees: []string{"chains"}},
 	"chains/localnode":  {sees: []string{"chains", "chains/rpc"}},
 
-	"indexer": {sees: []string{"chains"}},
+	"indexer":         {sees: []string{"chains"}},
+	"indexer/custody": {sees: []string{"chains", "indexer"}},
 
 	"migrations":      {},
 	"store/db":        {sees: []string{"chains"}},
-	"store":           {sees: []string{"chains", "indexer", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
+	"store":           {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
 	"store/secret":    {},
 	"store/synccache": {sees: []string{"chains", "indexer", "api/access"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
@@ -99,6 +100,8 @@ var bare = []string{"chains", "migrations"}
 var forbidden = map[string][]string{
 	"chains":  {"net/http", "net", "os/exec"},
 	"indexer": {"net/http", "os", "os/exec"},
+
+	"indexer/custody": {"net/http", "os", "os/exec"},
 }
 
 // pkg is what `go list` tells of a package.
