@@ -233,6 +233,7 @@ type ChainStatus struct {
 	Final        uint64 // highest height that counts as final; 0 if none
 	State        string // starting, syncing, level, lagging, degraded, halted
 	Reason       string
+	Halted       string // why deposits are not credited; "" if they are
 	WatchVersion int64
 	Scripts      int64
 	UpdatedAt    time.Time

@@ -26,13 +26,17 @@ func (s *Store) Amend(ctx context.Context, amendment indexer.Amendment) (indexer
 		if err != nil {
 			return fmt.Errorf("hold lease: %w", err)
 		}
+		w.custody = cursor.Custody
 		if err := w.mempool(ctx, amendment); err != nil {
 			return err
 		}
 		if err := w.snapshots(ctx, amendment.Snapshots, false); err != nil {
 			return err
 		}
-		return w.remarks(ctx, amendment, cursor)
+		if err := w.remarks(ctx, amendment, cursor); err != nil {
+			return err
+		}
+		return w.settle(ctx, cursor.Unproven || amendment.Final != nil || amendment.Safe != nil)
 	})
 	if err != nil {
 		return indexer.Applied{}, err
@@ -174,8 +178,9 @@ func (w *writing) settled(ctx context.Context, spends []chains.Spend) (map[chain
 
 // remarks writes what is no transfer and no balance.
 func (w *writing) remarks(ctx context.Context, amendment indexer.Amendment, cursor db.HoldLeaseRow) error {
-	if amendment.Final != nil {
-		if err := w.q.SetFinal(ctx, db.SetFinalParams{Chain: w.chain, Final: int64(*amendment.Final)}); err != nil {
+	if amendment.Final != nil || amendment.Safe != nil {
+		p := db.SetFinalParams{Chain: w.chain, Final: signed(amendment.Final), Safe: signed(amendment.Safe)}
+		if err := w.q.SetFinal(ctx, p); err != nil {
 			return fmt.Errorf("set final height: %w", err)
 		}
 	}
@@ -195,4 +200,12 @@ func (w *writing) remarks(ctx context.Context, amendment indexer.Amendment, curs
 		return w.status(ctx, *amendment.Status, cursor.State)
 	}
 	return nil
+}
+
+// signed returns a height as Postgres has it.
+func signed(height *uint64) *int64 {
+	if height == nil {
+		return nil
+	}
+	return new(int64(*height))
 }

@@ -23,7 +23,7 @@ func (s *Store) Apply(ctx context.Context, steps ...indexer.Step) (indexer.Appli
 	w := writing{chain: steps[0].Lease.Chain}
 	err := s.write(ctx, "apply", func(q *db.Queries) error {
 		w.q = q
-		family, err := w.advance(ctx, steps)
+		moved, err := w.advance(ctx, steps)
 		if err != nil {
 			return err
 		}
@@ -34,10 +34,12 @@ func (s *Store) Apply(ctx context.Context, steps ...indexer.Step) (indexer.Appli
 		if _, err := w.match(ctx, indexer.StatusConfirmed, sights); err != nil {
 			return err
 		}
-		if family != string(chains.FamilyEVM) {
-			return nil
+		if moved.Family == string(chains.FamilyEVM) {
+			if err := w.touch(ctx, steps); err != nil {
+				return err
+			}
 		}
-		return w.touch(ctx, steps)
+		return w.settle(ctx, moved.Settle)
 	})
 	if err != nil {
 		return indexer.Applied{}, err
@@ -67,13 +69,13 @@ func (w *writing) touch(ctx context.Context, steps []indexer.Step) error {
 }
 
 // advance moves the tip over blocks. It is the fence of Apply.
-func (w *writing) advance(ctx context.Context, steps []indexer.Step) (family string, err error) {
+func (w *writing) advance(ctx context.Context, steps []indexer.Step) (db.MoveTipRow, error) {
 	first, last := &steps[0], &steps[len(steps)-1]
 	refs := make([]chains.BlockRef, 0, len(steps))
 	for i := range steps {
 		step := &steps[i]
 		if i > 0 && step.Parent != steps[i-1].Block.Hash || !step.Parent.IsZero() && step.Block.Parent != step.Parent {
-			return "", fmt.Errorf("block %d does not continue the tip: %w", step.Block.Height, indexer.ErrStale)
+			return db.MoveTipRow{}, fmt.Errorf("block %d does not continue the tip: %w", step.Block.Height, indexer.ErrStale)
 		}
 		refs = append(refs, step.Block)
 	}
@@ -86,19 +88,20 @@ func (w *writing) advance(ctx context.Context, steps []indexer.Step) (family str
 	}
 	moved, err := w.q.MoveTip(ctx, p)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", w.whyNotMoved(ctx, *first)
+		return moved, w.whyNotMoved(ctx, *first)
 	}
 	if err != nil {
-		return "", fmt.Errorf("move tip: %w", err)
+		return moved, fmt.Errorf("move tip: %w", err)
 	}
 	if moved.Begun {
 		// Scripts that were there before the first block are searched up to it.
 		err := w.q.HandOver(ctx, db.HandOverParams{Chain: w.chain, Handover: new(int64(first.Block.Height) - 1)})
 		if err != nil {
-			return "", fmt.Errorf("hand over: %w", err)
+			return moved, fmt.Errorf("hand over: %w", err)
 		}
 	}
-	return moved.Family, putBlocks(ctx, w.q, w.chain, refs)
+	w.custody = moved.Custody
+	return moved, putBlocks(ctx, w.q, w.chain, refs)
 }
 
 // whyNotMoved tells a watch version that moved from everything else.

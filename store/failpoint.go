@@ -14,7 +14,8 @@ func Failpoints() []string {
 	for _, name := range []string{
 		"register", "rebase", "apply", "revert", "amend", "fill",
 		"create_account", "extend", "delete_user", "number", "sync",
-		"change_key", "request",
+		"change_key", "request", "create_vault", "set_vault_status", "register_key", "set_treasury", "register_addresses",
+		"create_wallet", "create_address", "transfer", "add_entry", "remove_entry", "set_policy", "resume",
 	} {
 		names = append(names, name+BeforeBegin, name+BeforeCommit, name+AfterCommit)
 	}

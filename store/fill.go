@@ -18,7 +18,7 @@ func (s *Store) Fill(ctx context.Context, filling indexer.Filling) error {
 		if err != nil {
 			return fmt.Errorf("lock cursor: %w", orNotFound(err))
 		}
-		f := fill{writing: writing{q: q, chain: filling.Chain}, Filling: filling, cursor: cursor}
+		f := fill{writing: writing{q: q, chain: filling.Chain, custody: cursor.Custody}, Filling: filling, cursor: cursor}
 		return f.run(ctx)
 	})
 }
@@ -55,7 +55,10 @@ func (f *fill) run(ctx context.Context) error {
 	if err := f.balances(ctx); err != nil {
 		return err
 	}
-	return f.progress(ctx)
+	if err := f.progress(ctx); err != nil {
+		return err
+	}
+	return f.settle(ctx, f.cursor.Unproven)
 }
 
 // follow returns the blocks of the filling, and of the stretch its search has

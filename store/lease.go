@@ -31,13 +31,15 @@ func (s *Store) Register(ctx context.Context, chain chains.Chain, listed []chain
 		if cursor.Genesis != chain.Genesis {
 			return indexer.ErrGenesis
 		}
-		return registerAssets(ctx, q, chain, listed)
+		w := writing{q: q, chain: chain.Slug, custody: cursor.Custody}
+		return w.registerAssets(ctx, chain, listed)
 	})
 }
 
 // registerAssets makes the assets of a chain those that the configuration names.
-func registerAssets(ctx context.Context, q *db.Queries, chain chains.Chain, listed []chains.Asset) error {
-	native := chain.Native
+// What wallets were paid of an asset while it was not listed is theirs once it is.
+func (w *writing) registerAssets(ctx context.Context, chain chains.Chain, listed []chains.Asset) error {
+	q, native := w.q, chain.Native
 	if err := q.DropNative(ctx, db.DropNativeParams{Chain: chain.Slug, Caip19: string(native.ID)}); err != nil {
 		return fmt.Errorf("drop another native asset: %w", err)
 	}
@@ -48,6 +50,10 @@ func registerAssets(ctx context.Context, q *db.Queries, chain chains.Chain, list
 		return fmt.Errorf("put native asset: %w", err)
 	}
 	names := assetNames(listed)
+	back, err := q.Unlisted(ctx, db.UnlistedParams{Chain: chain.Slug, Caip19s: names.caip19s})
+	if err != nil {
+		return fmt.Errorf("find assets that come back: %w", err)
+	}
 	if err := q.UnlistAssets(ctx, db.UnlistAssetsParams{Chain: chain.Slug, Caip19s: names.caip19s}); err != nil {
 		return fmt.Errorf("unlist assets: %w", err)
 	}
@@ -57,7 +63,10 @@ func registerAssets(ctx context.Context, q *db.Queries, chain chains.Chain, list
 	if err != nil {
 		return fmt.Errorf("list assets: %w", err)
 	}
-	return nil
+	if !w.custody || len(back) == 0 {
+		return nil
+	}
+	return w.claim(ctx, db.UnclaimedTransfersParams{AssetIds: back})
 }
 
 // Rebase makes a chain begin again with another genesis block, as a development
@@ -67,13 +76,18 @@ func registerAssets(ctx context.Context, q *db.Queries, chain chains.Chain, list
 // returns ErrNotFound if the chain was never registered.
 func (s *Store) Rebase(ctx context.Context, chain chains.Chain) error {
 	return s.write(ctx, "rebase", func(q *db.Queries) error {
-		if _, err := q.LockCursor(ctx, chain.Slug); err != nil {
+		cursor, err := q.LockCursor(ctx, chain.Slug)
+		if err != nil {
 			return fmt.Errorf("lock cursor: %w", orNotFound(err))
 		}
-		if _, err := restart(ctx, q, chain.Slug); err != nil {
+		w := writing{q: q, chain: chain.Slug, custody: cursor.Custody, rebased: true}
+		if err := w.restart(ctx); err != nil {
 			return err
 		}
-		err := q.ReplaceGenesis(ctx, db.ReplaceGenesisParams{
+		if err := w.settle(ctx, true); err != nil {
+			return err
+		}
+		err = q.ReplaceGenesis(ctx, db.ReplaceGenesisParams{
 			Chain: chain.Slug, Caip2: chain.ID, Genesis: chain.Genesis, Maturity: int64(chain.Maturity),
 		})
 		if err != nil {
@@ -83,16 +97,15 @@ func (s *Store) Rebase(ctx context.Context, chain chains.Chain) error {
 	})
 }
 
-// restart takes every block off a chain whose cursor row is locked, and returns
-// how many events that made. The tip is the caller's to clear.
-func restart(ctx context.Context, q *db.Queries, chain string) (int, error) {
-	orphaned, err := q.OrphanAll(ctx, chain)
+// restart takes every block off the chain. The tip is the caller's to clear.
+func (w *writing) restart(ctx context.Context) error {
+	q := w.q
+	orphaned, err := q.OrphanAll(ctx, w.chain)
 	if err != nil {
-		return 0, fmt.Errorf("orphan transfers: %w", err)
+		return fmt.Errorf("orphan transfers: %w", err)
 	}
-	events, err := q.TransferEvents(ctx, orphaned)
-	if err != nil {
-		return 0, fmt.Errorf("write events: %w", err)
+	if err := w.events(ctx, orphaned); err != nil {
+		return err
 	}
 	for _, step := range []struct {
 		name string
@@ -105,11 +118,11 @@ func restart(ctx context.Context, q *db.Queries, chain string) (int, error) {
 		{"restart searches", q.RestartSearches},
 		{"mark accounts", q.UnsyncAccounts},
 	} {
-		if err := step.run(ctx, chain); err != nil {
-			return 0, fmt.Errorf("%s: %w", step.name, err)
+		if err := step.run(ctx, w.chain); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	return int(events), nil
+	return nil
 }
 
 // Acquire implements indexer.Leases.

@@ -20,14 +20,18 @@ func (s *Store) Revert(ctx context.Context, lease indexer.Lease, tip chains.Bloc
 	w := writing{chain: lease.Chain}
 	err := s.write(ctx, "revert", func(q *db.Queries) error {
 		w.q = q
-		_, err := q.HoldTip(ctx, db.HoldTipParams{Chain: lease.Chain, Owner: lease.Owner, Epoch: lease.Epoch, Hash: tip.Hash[:]})
+		held, err := q.HoldTip(ctx, db.HoldTipParams{Chain: lease.Chain, Owner: lease.Owner, Epoch: lease.Epoch, Hash: tip.Hash[:]})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return indexer.ErrStale
 		}
 		if err != nil {
 			return fmt.Errorf("hold tip: %w", err)
 		}
-		return w.retreat(ctx, tip.Hash)
+		w.custody = held.Custody
+		if err := w.retreat(ctx, tip); err != nil {
+			return err
+		}
+		return w.settle(ctx, true)
 	})
 	if err != nil {
 		return indexer.Applied{}, err
@@ -36,7 +40,8 @@ func (s *Store) Revert(ctx context.Context, lease indexer.Lease, tip chains.Bloc
 }
 
 // retreat takes the block off and makes its parent the tip.
-func (w *writing) retreat(ctx context.Context, hash chains.Hash) error {
+func (w *writing) retreat(ctx context.Context, tip chains.BlockRef) error {
+	hash := tip.Hash
 	parent, err := w.q.UnmarkBlock(ctx, db.UnmarkBlockParams{Chain: w.chain, Hash: hash})
 	if err != nil {
 		return fmt.Errorf("unmark block: %w", err)
@@ -46,17 +51,18 @@ func (w *writing) retreat(ctx context.Context, hash chains.Hash) error {
 	}
 	height, err := w.q.CanonicalHeight(ctx, db.CanonicalHeightParams{Chain: w.chain, Hash: parent})
 	if errors.Is(err, pgx.ErrNoRows) {
-		events, err := restart(ctx, w.q, w.chain)
-		if err != nil {
+		if err := w.restart(ctx); err != nil {
 			return err
 		}
-		w.applied.Events += events
 		return w.setTip(ctx, db.SetTipParams{Chain: w.chain})
 	}
 	if err != nil {
 		return fmt.Errorf("find parent: %w", err)
 	}
 	if err := w.orphan(ctx, hash); err != nil {
+		return err
+	}
+	if err := w.unprove(ctx, tip.Height); err != nil {
 		return err
 	}
 	return w.setTip(ctx, db.SetTipParams{Chain: w.chain, Height: &height, Hash: parent[:]})

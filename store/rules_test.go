@@ -113,6 +113,7 @@ func TestFailpointsAreCalled(t *testing.T) {
 	require.NoError(t, second(b.ChangeKey(ctx, b.realm, key.ID, revoke)))
 	_, _, err = b.Write(ctx, access.Entry{Realm: b.realm}, nil, func(context.Context) access.Answer { return access.Answer{Status: 200} })
 	require.NoError(t, err)
+	custodyCalls(t, &desk{b})
 	for _, name := range store.Failpoints() {
 		require.True(t, called[name], name)
 	}

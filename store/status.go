@@ -48,7 +48,7 @@ func (s *Store) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error
 	for _, row := range rows {
 		status := indexer.ChainStatus{
 			Chain: row.Chain, ID: row.Caip2, Family: chains.Family(row.Family), Environment: chains.Environment(row.Environment),
-			Head: uint64(row.Head), Final: uint64(row.Final), State: row.State, Reason: row.Reason,
+			Head: uint64(row.Head), Final: uint64(row.Final), State: row.State, Reason: row.Reason, Halted: row.Halted,
 			WatchVersion: row.WatchVersion, Scripts: row.Scripts, UpdatedAt: row.UpdatedAt.UTC(),
 		}
 		if row.TipHeight != nil {
@@ -57,17 +57,4 @@ func (s *Store) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error
 		statuses = append(statuses, status)
 	}
 	return statuses, nil
-}
-
-// Resume lets a halted chain go on. It returns ErrNotFound if there is none of
-// that name.
-func (s *Store) Resume(ctx context.Context, chain string) error {
-	changed, err := s.queries(ctx).EndHalt(ctx, chain)
-	if err != nil {
-		return fmt.Errorf("end halt: %w", err)
-	}
-	if changed == 0 {
-		return indexer.ErrNotFound
-	}
-	return nil
 }

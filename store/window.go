@@ -53,49 +53,59 @@ func (s *Store) Extend(ctx context.Context, account uuid.UUID, scripts []indexer
 // watchScripts gives scripts to an account, those nobody watched yet under a new
 // watch version, and returns their row ids.
 func watchScripts(ctx context.Context, q *db.Queries, cursor db.LockCursorRow, account uuid.UUID, scripts []indexer.WatchedScript) ([]int64, error) {
+	known, err := addScripts(ctx, q, cursor, scripts)
+	if err != nil {
+		return nil, err
+	}
 	links := db.LinkScriptsParams{AccountID: account}
-	all := make([][]byte, 0, len(scripts))
-	distinct := make(map[string]string, len(scripts)) // address by script
+	ids := make([]int64, 0, len(known))
+	linked := make(map[int64]bool, len(known))
 	for _, script := range scripts {
-		if _, twice := distinct[string(script.Script)]; twice {
+		id := known[string(script.Script)]
+		if linked[id] {
 			continue
 		}
-		distinct[string(script.Script)] = script.Address
-		all = append(all, script.Script)
+		linked[id] = true
+		ids = append(ids, id)
 		digest := sha256.Sum256(script.Script)
 		links.Digests = append(links.Digests, digest[:])
 		links.Branches = append(links.Branches, int64(script.Branch))
 		links.Indexes = append(links.Indexes, int64(script.Index))
+	}
+	if err := q.LinkScripts(ctx, links); err != nil {
+		return nil, fmt.Errorf("link scripts: %w", err)
+	}
+	return ids, nil
+}
+
+// addScripts watches scripts, those nobody watched yet under a new watch version,
+// and returns their row ids by script.
+func addScripts(ctx context.Context, q *db.Queries, cursor db.LockCursorRow, scripts []indexer.WatchedScript) (map[string]int64, error) {
+	all := make([][]byte, len(scripts))
+	for i := range scripts {
+		all[i] = scripts[i].Script
 	}
 	known, err := scriptIDs(ctx, q, cursor.Chain, all)
 	if err != nil {
 		return nil, err
 	}
 	added := db.AddScriptsParams{Chain: cursor.Chain, Handover: cursor.Height}
-	for _, script := range all {
-		if _, watched := known[string(script)]; !watched {
-			added.Scripts = append(added.Scripts, script)
-			added.Addresses = append(added.Addresses, distinct[string(script)])
+	for _, script := range scripts {
+		if _, there := known[string(script.Script)]; !there {
+			known[string(script.Script)] = 0
+			added.Scripts = append(added.Scripts, script.Script)
+			added.Addresses = append(added.Addresses, script.Address)
 		}
 	}
-	if len(added.Scripts) > 0 {
-		added.WatchVersion, err = q.BumpWatch(ctx, db.BumpWatchParams{Chain: cursor.Chain, Added: int64(len(added.Scripts))})
-		if err != nil {
-			return nil, fmt.Errorf("bump watch version: %w", err)
-		}
-		if err := q.AddScripts(ctx, added); err != nil {
-			return nil, fmt.Errorf("add %d scripts: %w", len(added.Scripts), err)
-		}
+	if len(added.Scripts) == 0 {
+		return known, nil
 	}
-	if err := q.LinkScripts(ctx, links); err != nil {
-		return nil, fmt.Errorf("link scripts: %w", err)
+	added.WatchVersion, err = q.BumpWatch(ctx, db.BumpWatchParams{Chain: cursor.Chain, Added: int64(len(added.Scripts))})
+	if err != nil {
+		return nil, fmt.Errorf("bump watch version: %w", err)
 	}
-	if known, err = scriptIDs(ctx, q, cursor.Chain, all); err != nil {
-		return nil, err
+	if err := q.AddScripts(ctx, added); err != nil {
+		return nil, fmt.Errorf("add %d scripts: %w", len(added.Scripts), err)
 	}
-	ids := make([]int64, 0, len(known))
-	for _, id := range known {
-		ids = append(ids, id)
-	}
-	return ids, nil
+	return scriptIDs(ctx, q, cursor.Chain, all)
 }

@@ -14,7 +14,12 @@ import (
 type writing struct {
 	q       *db.Queries
 	chain   string
+	custody bool    // the chain has addresses of custody: see settle
+	changed []int64 // transfers that changed, while custody
 	applied indexer.Applied
+
+	rebased  bool // the chain begins again as another: there is nothing to halt
+	unproved bool // deposits wait for a balance again
 }
 
 // match writes what blocks, or unconfirmed transactions, do to watched scripts:
@@ -119,6 +124,9 @@ func (w *writing) events(ctx context.Context, ids []int64) error {
 		return fmt.Errorf("write events of %d transfers: %w", len(ids), err)
 	}
 	w.applied.Events += int(written)
+	if w.custody {
+		w.changed = append(w.changed, ids...)
+	}
 	return nil
 }
 

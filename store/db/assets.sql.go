@@ -259,6 +259,40 @@ func (q *Queries) UnlistAssets(ctx context.Context, arg UnlistAssetsParams) erro
 	return err
 }
 
+const unlisted = `-- name: Unlisted :many
+SELECT id
+FROM assets
+WHERE chain = $1
+AND caip19 = ANY($2::text[])
+AND NOT listed
+`
+
+type UnlistedParams struct {
+	Chain   string
+	Caip19s []string
+}
+
+// Unlisted returns those of assets that are known and not listed.
+func (q *Queries) Unlisted(ctx context.Context, arg UnlistedParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, unlisted, arg.Chain, arg.Caip19s)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unnamedAssets = `-- name: UnnamedAssets :many
 SELECT caip19
 FROM assets

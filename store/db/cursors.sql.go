@@ -45,6 +45,7 @@ SELECT
     c.final,
     c.state,
     c.reason,
+    c.halted,
     c.watch_version,
     c.scripts,
     c.updated_at,
@@ -67,6 +68,7 @@ type ChainStatusesRow struct {
 	Final        int64
 	State        string
 	Reason       string
+	Halted       string
 	WatchVersion int64
 	Scripts      int64
 	UpdatedAt    time.Time
@@ -96,6 +98,7 @@ func (q *Queries) ChainStatuses(ctx context.Context) ([]ChainStatusesRow, error)
 			&i.Final,
 			&i.State,
 			&i.Reason,
+			&i.Halted,
 			&i.WatchVersion,
 			&i.Scripts,
 			&i.UpdatedAt,
@@ -173,12 +176,13 @@ const endHalt = `-- name: EndHalt :execrows
 UPDATE cursors
 SET
     halted = '',
-    state = 'starting',
-    reason = ''
+    status_version = status_version + 1
 WHERE chain = $1
+AND halted <> ''
 `
 
-// EndHalt lets a halted chain go on.
+// EndHalt lets the credits of a chain go on, and changes no row if they were not
+// halted.
 func (q *Queries) EndHalt(ctx context.Context, chain string) (int64, error) {
 	result, err := q.db.Exec(ctx, endHalt, chain)
 	if err != nil {
@@ -193,7 +197,7 @@ SET updated_at = now()
 WHERE chain = $1
 AND owner = $2::uuid
 AND epoch = $3
-RETURNING family, coalesce(height, -1)::bigint AS height, state
+RETURNING family, coalesce(height, -1)::bigint AS height, state, custody, unproven
 `
 
 type HoldLeaseParams struct {
@@ -203,16 +207,24 @@ type HoldLeaseParams struct {
 }
 
 type HoldLeaseRow struct {
-	Family string
-	Height int64
-	State  string
+	Family   string
+	Height   int64
+	State    string
+	Custody  bool
+	Unproven bool
 }
 
 // HoldLease locks the cursor row if the lease is still as given.
 func (q *Queries) HoldLease(ctx context.Context, arg HoldLeaseParams) (HoldLeaseRow, error) {
 	row := q.db.QueryRow(ctx, holdLease, arg.Chain, arg.Owner, arg.Epoch)
 	var i HoldLeaseRow
-	err := row.Scan(&i.Family, &i.Height, &i.State)
+	err := row.Scan(
+		&i.Family,
+		&i.Height,
+		&i.State,
+		&i.Custody,
+		&i.Unproven,
+	)
 	return i, err
 }
 
@@ -223,7 +235,7 @@ WHERE chain = $1
 AND owner = $2::uuid
 AND epoch = $3
 AND hash = $4::bytea
-RETURNING family
+RETURNING family, custody
 `
 
 type HoldTipParams struct {
@@ -233,17 +245,22 @@ type HoldTipParams struct {
 	Hash  []byte
 }
 
+type HoldTipRow struct {
+	Family  string
+	Custody bool
+}
+
 // HoldTip locks the cursor row if its tip and lease are still as given.
-func (q *Queries) HoldTip(ctx context.Context, arg HoldTipParams) (string, error) {
+func (q *Queries) HoldTip(ctx context.Context, arg HoldTipParams) (HoldTipRow, error) {
 	row := q.db.QueryRow(ctx, holdTip,
 		arg.Chain,
 		arg.Owner,
 		arg.Epoch,
 		arg.Hash,
 	)
-	var family string
-	err := row.Scan(&family)
-	return family, err
+	var i HoldTipRow
+	err := row.Scan(&i.Family, &i.Custody)
+	return i, err
 }
 
 const lockCursor = `-- name: LockCursor :one
@@ -259,7 +276,9 @@ SELECT
     owner,
     epoch,
     watch_version,
-    state
+    state,
+    custody,
+    unproven
 FROM cursors
 WHERE chain = $1
 FOR UPDATE
@@ -278,6 +297,8 @@ type LockCursorRow struct {
 	Epoch        int64
 	WatchVersion int64
 	State        string
+	Custody      bool
+	Unproven     bool
 }
 
 // LockCursor locks the cursor row of a chain and returns it. Every writer that
@@ -298,6 +319,8 @@ func (q *Queries) LockCursor(ctx context.Context, chain string) (LockCursorRow, 
 		&i.Epoch,
 		&i.WatchVersion,
 		&i.State,
+		&i.Custody,
+		&i.Unproven,
 	)
 	return i, err
 }
@@ -308,6 +331,7 @@ SET
     height = $1::bigint,
     hash = $2::bytea,
     first_height = coalesce(first_height, $3::bigint),
+    reverted = 0,
     updated_at = now()
 WHERE chain = $4
 AND owner = $5::uuid
@@ -315,7 +339,11 @@ AND epoch = $6
 AND watch_version = $7
 AND hash IS NOT DISTINCT FROM $8::bytea
 AND coalesce(height + 1 = $3::bigint, true)
-RETURNING family, first_height = $3::bigint AS begun
+RETURNING
+    family,
+    first_height = $3::bigint AS begun,
+    custody,
+    (unproven OR coalesce(due <= $1::bigint, false) AND halted = '')::boolean AS settle
 `
 
 type MoveTipParams struct {
@@ -330,8 +358,10 @@ type MoveTipParams struct {
 }
 
 type MoveTipRow struct {
-	Family string
-	Begun  bool
+	Family  string
+	Begun   bool
+	Custody bool
+	Settle  bool
 }
 
 // MoveTip moves the tip over the blocks from first to height, and changes no row
@@ -349,7 +379,12 @@ func (q *Queries) MoveTip(ctx context.Context, arg MoveTipParams) (MoveTipRow, e
 		arg.Parent,
 	)
 	var i MoveTipRow
-	err := row.Scan(&i.Family, &i.Begun)
+	err := row.Scan(
+		&i.Family,
+		&i.Begun,
+		&i.Custody,
+		&i.Settle,
+	)
 	return i, err
 }
 
@@ -367,6 +402,10 @@ SET
     epoch = epoch + 1,
     head = 0,
     final = 0,
+    safe = 0,
+    reverted = 0,
+    due = NULL,
+    unproven = false,
     state = 'starting',
     reason = '',
     halted = '',
@@ -393,17 +432,23 @@ func (q *Queries) ReplaceGenesis(ctx context.Context, arg ReplaceGenesisParams) 
 }
 
 const setFinal = `-- name: SetFinal :exec
-UPDATE cursors SET final = $1 WHERE chain = $2
+UPDATE cursors
+SET
+    final = coalesce($1, final),
+    safe = coalesce($2, safe)
+WHERE chain = $3
 `
 
 type SetFinalParams struct {
-	Final int64
+	Final *int64
+	Safe  *int64
 	Chain string
 }
 
-// SetFinal sets the highest final height.
+// SetFinal sets the highest final and the highest safe height, each unless it is
+// null.
 func (q *Queries) SetFinal(ctx context.Context, arg SetFinalParams) error {
-	_, err := q.db.Exec(ctx, setFinal, arg.Final, arg.Chain)
+	_, err := q.db.Exec(ctx, setFinal, arg.Final, arg.Safe, arg.Chain)
 	return err
 }
 
@@ -413,7 +458,7 @@ SET
     state = $1::text,
     reason = $2,
     head = $3,
-    halted = CASE WHEN $1::text = 'halted' THEN $2 ELSE halted END,
+    halted = CASE WHEN $1::text = 'halted' AND halted = '' THEN $2 ELSE halted END,
     status_version = status_version + CASE WHEN $4::boolean THEN 1 ELSE 0 END
 WHERE chain = $5
 RETURNING status_version
@@ -447,6 +492,9 @@ UPDATE cursors
 SET
     height = $1::bigint,
     hash = $2::bytea,
+    final = LEAST(final, coalesce($1::bigint, 0)),
+    safe = LEAST(safe, coalesce($1::bigint, 0)),
+    reverted = reverted + 1,
     first_height = CASE WHEN $1::bigint IS NOT NULL THEN LEAST(first_height, $1::bigint) END
 WHERE chain = $3
 `
@@ -457,7 +505,8 @@ type SetTipParams struct {
 	Chain  string
 }
 
-// SetTip sets the tip of a chain whose cursor row is locked.
+// SetTip sets the tip of a chain whose cursor row is locked back to a lower block.
+// Nothing above it is final any more.
 func (q *Queries) SetTip(ctx context.Context, arg SetTipParams) error {
 	_, err := q.db.Exec(ctx, setTip, arg.Height, arg.Hash, arg.Chain)
 	return err

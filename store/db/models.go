@@ -42,6 +42,36 @@ type AccountScript struct {
 	Index       int64
 }
 
+type Address struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+	Chain       string
+	ScriptID    int64
+	Address     string
+	Purpose     string
+	KeyID       *uuid.UUID
+	Branch      *int64
+	Index       *int64
+	VaultID     *uuid.UUID
+	CreatedAt   time.Time
+	GivenAt     *time.Time
+	RetiredAt   *time.Time
+}
+
+type AddressBook struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+	Chain       string
+	Address     string
+	Script      []byte
+	Label       string
+	UsableAt    time.Time
+	CreatedAt   time.Time
+	RemovedAt   *time.Time
+}
+
 type Answer struct {
 	ID          []byte
 	Tenant      string
@@ -137,6 +167,24 @@ type Cursor struct {
 	Halted        string
 	StatusVersion int64
 	UpdatedAt     time.Time
+	Custody       bool
+	Due           *int64
+	Unproven      bool
+	Safe          int64
+	Reverted      int64
+	Policy        json.RawMessage
+}
+
+type CustodyKey struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+	Chain       string
+	Key         string
+	Origin      []byte
+	NextIndex   int64
+	Active      bool
+	CreatedAt   time.Time
 }
 
 type Delivery struct {
@@ -169,6 +217,30 @@ type DeliveryHistoryRest struct {
 	State      string
 	CreatedAt  time.Time
 	DoneAt     time.Time
+}
+
+type Deposit struct {
+	ID           uuid.UUID
+	Tenant       string
+	Environment  string
+	Chain        string
+	WalletID     uuid.UUID
+	TransferID   int64
+	ScriptID     int64
+	AssetID      int64
+	Amount       chains.Amount
+	Received     *chains.Amount
+	State        string
+	Reason       string
+	Height       *int64
+	Basis        string
+	Due          *int64
+	Mature       *int64
+	ProvenHeight *int64
+	JournalID    *int64
+	Version      int64
+	CreatedAt    time.Time
+	ChangedAt    time.Time
 }
 
 type Dispatcher struct {
@@ -242,6 +314,17 @@ type Input struct {
 	SpentVout int64
 }
 
+type Journal struct {
+	ID          int64
+	Tenant      string
+	Environment string
+	Kind        string
+	Reference   uuid.UUID
+	Version     int64
+	Reverses    *int64
+	CreatedAt   time.Time
+}
+
 type Key struct {
 	ID            string
 	Tenant        string
@@ -266,6 +349,15 @@ type Key struct {
 	MetaData      json.RawMessage
 	Version       int64
 	ChangedAt     time.Time
+}
+
+type Posting struct {
+	JournalID int64
+	N         int32
+	Account   string
+	WalletID  *uuid.UUID
+	AssetID   int64
+	Amount    chains.Amount
 }
 
 type Script struct {
@@ -345,6 +437,23 @@ type Tenant struct {
 	MetaData  json.RawMessage
 }
 
+type Transaction struct {
+	ID                uuid.UUID
+	Tenant            string
+	Environment       string
+	Kind              string
+	Status            string
+	Reason            string
+	SourceWallet      *uuid.UUID
+	DestinationWallet *uuid.UUID
+	AssetID           int64
+	Amount            chains.Amount
+	Note              string
+	Version           int64
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+}
+
 type Transfer struct {
 	ID           int64
 	Chain        string
@@ -380,4 +489,33 @@ type User struct {
 	DeletedAt   *time.Time
 	CreatedBy   string
 	MetaData    json.RawMessage
+}
+
+type Vault struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+	ExternalID  *string
+	Name        string
+	Metadata    json.RawMessage
+	UserID      *uuid.UUID
+	Status      string
+	Version     int64
+	CreatedAt   time.Time
+}
+
+type Wallet struct {
+	ID          uuid.UUID
+	VaultID     uuid.UUID
+	Tenant      string
+	Environment string
+	Chain       string
+	AssetID     int64
+	Label       string
+	Status      string
+	Available   chains.Amount
+	Locked      chains.Amount
+	Pending     chains.Amount
+	Version     int64
+	CreatedAt   time.Time
 }

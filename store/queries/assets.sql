@@ -21,6 +21,14 @@ WHERE chain = @chain
 AND native
 AND caip19 <> @caip19;
 
+-- name: Unlisted :many
+-- Unlisted returns those of assets that are known and not listed.
+SELECT id
+FROM assets
+WHERE chain = @chain
+AND caip19 = ANY(@caip19s::text[])
+AND NOT listed;
+
 -- name: ListAssets :exec
 -- ListAssets names the operator's tokens.
 INSERT INTO assets (chain, caip19, symbol, name, decimals, listed)

@@ -20,7 +20,9 @@ SELECT
     owner,
     epoch,
     watch_version,
-    state
+    state,
+    custody,
+    unproven
 FROM cursors
 WHERE chain = @chain
 FOR UPDATE;
@@ -56,6 +58,7 @@ SET
     height = @height::bigint,
     hash = @hash::bytea,
     first_height = coalesce(first_height, @first::bigint),
+    reverted = 0,
     updated_at = now()
 WHERE chain = @chain
 AND owner = @owner::uuid
@@ -63,7 +66,11 @@ AND epoch = @epoch
 AND watch_version = @watch_version
 AND hash IS NOT DISTINCT FROM sqlc.narg('parent')::bytea
 AND coalesce(height + 1 = @first::bigint, true)
-RETURNING family, first_height = @first::bigint AS begun;
+RETURNING
+    family,
+    first_height = @first::bigint AS begun,
+    custody,
+    (unproven OR coalesce(due <= @height::bigint, false) AND halted = '')::boolean AS settle;
 
 -- name: HoldTip :one
 -- HoldTip locks the cursor row if its tip and lease are still as given.
@@ -73,7 +80,7 @@ WHERE chain = @chain
 AND owner = @owner::uuid
 AND epoch = @epoch
 AND hash = @hash::bytea
-RETURNING family;
+RETURNING family, custody;
 
 -- name: HoldLease :one
 -- HoldLease locks the cursor row if the lease is still as given.
@@ -82,14 +89,18 @@ SET updated_at = now()
 WHERE chain = @chain
 AND owner = @owner::uuid
 AND epoch = @epoch
-RETURNING family, coalesce(height, -1)::bigint AS height, state;
+RETURNING family, coalesce(height, -1)::bigint AS height, state, custody, unproven;
 
 -- name: SetTip :exec
--- SetTip sets the tip of a chain whose cursor row is locked.
+-- SetTip sets the tip of a chain whose cursor row is locked back to a lower block.
+-- Nothing above it is final any more.
 UPDATE cursors
 SET
     height = sqlc.narg('height')::bigint,
     hash = sqlc.narg('hash')::bytea,
+    final = LEAST(final, coalesce(sqlc.narg('height')::bigint, 0)),
+    safe = LEAST(safe, coalesce(sqlc.narg('height')::bigint, 0)),
+    reverted = reverted + 1,
     first_height = CASE WHEN sqlc.narg('height')::bigint IS NOT NULL THEN LEAST(first_height, sqlc.narg('height')::bigint) END
 WHERE chain = @chain;
 
@@ -108,6 +119,10 @@ SET
     epoch = epoch + 1,
     head = 0,
     final = 0,
+    safe = 0,
+    reverted = 0,
+    due = NULL,
+    unproven = false,
     state = 'starting',
     reason = '',
     halted = '',
@@ -124,8 +139,13 @@ WHERE chain = @chain
 RETURNING watch_version;
 
 -- name: SetFinal :exec
--- SetFinal sets the highest final height.
-UPDATE cursors SET final = @final WHERE chain = @chain;
+-- SetFinal sets the highest final and the highest safe height, each unless it is
+-- null.
+UPDATE cursors
+SET
+    final = coalesce(sqlc.narg('final'), final),
+    safe = coalesce(sqlc.narg('safe'), safe)
+WHERE chain = @chain;
 
 -- name: SetStatus :one
 -- SetStatus writes what the owner sees, and returns the version of the state
@@ -135,19 +155,20 @@ SET
     state = @state::text,
     reason = @reason,
     head = @head,
-    halted = CASE WHEN @state::text = 'halted' THEN @reason ELSE halted END,
+    halted = CASE WHEN @state::text = 'halted' AND halted = '' THEN @reason ELSE halted END,
     status_version = status_version + CASE WHEN @edge::boolean THEN 1 ELSE 0 END
 WHERE chain = @chain
 RETURNING status_version;
 
 -- name: EndHalt :execrows
--- EndHalt lets a halted chain go on.
+-- EndHalt lets the credits of a chain go on, and changes no row if they were not
+-- halted.
 UPDATE cursors
 SET
     halted = '',
-    state = 'starting',
-    reason = ''
-WHERE chain = @chain;
+    status_version = status_version + 1
+WHERE chain = @chain
+AND halted <> '';
 
 -- name: WatchVersion :one
 -- WatchVersion returns the watch version of a chain.
@@ -164,6 +185,7 @@ SELECT
     c.final,
     c.state,
     c.reason,
+    c.halted,
     c.watch_version,
     c.scripts,
     c.updated_at,

@@ -1,0 +1,512 @@
+-- name: DepositFacts :many
+-- DepositFacts returns what transfers are to wallets: incoming ones of the asset
+-- of a wallet to an address of its vault. Of an outgoing one it returns the
+-- incoming ones of its transaction, since money that comes from the tenant's own
+-- pool is no deposit: on the bitcoin family what is in a transaction that spends
+-- from the pool, on EVM chains what one of its addresses sent. OFFSET 0 as in
+-- TransferEvents.
+SELECT
+    e.transfer_id::bigint AS transfer_id,
+    e.wallet_id::uuid AS wallet_id,
+    e.tenant::text AS tenant,
+    e.environment::text AS environment,
+    e.script_id::bigint AS script_id,
+    e.script::bytea AS script,
+    e.asset_id::bigint AS asset_id,
+    e.caip19::text AS caip19,
+    e.listed::boolean AS listed,
+    e.tx::bytea AS tx,
+    e.source::text AS source,
+    e.amount::numeric AS amount,
+    e.status::text AS status,
+    e.height::bigint AS height,
+    e.coinbase::boolean AS coinbase,
+    e.internal::boolean AS internal,
+    e.deposit_id,
+    e.state::text AS state,
+    coalesce(e.received, 0)::numeric AS received,
+    coalesce(e.version, 0)::bigint AS version,
+    e.journal_id
+FROM (
+    SELECT
+        unnest(@ids::bigint[]) AS id,
+        generate_subscripts(@ids::bigint[], 1) AS n
+) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        t.id AS transfer_id,
+        w.id AS wallet_id,
+        w.tenant,
+        w.environment,
+        t.script_id,
+        s.script,
+        t.asset_id,
+        x.caip19,
+        x.listed,
+        t.tx,
+        t.source,
+        t.amount,
+        t.status,
+        coalesce(t.height, -1) AS height,
+        t.coinbase,
+        CASE WHEN c.family = 'evm' THEN EXISTS (
+            SELECT
+            FROM scripts AS p
+            JOIN addresses AS b ON b.script_id = p.id
+            WHERE p.chain = t.chain
+            AND p.digest = sha256(t.peer)
+            AND b.tenant = a.tenant
+            AND b.environment = a.environment
+        ) ELSE EXISTS (
+            SELECT
+            FROM transfers AS o
+            JOIN addresses AS b ON b.script_id = o.script_id
+            WHERE o.chain = t.chain
+            AND o.tx = t.tx
+            AND o.side = 'out'
+            AND b.tenant = a.tenant
+            AND b.environment = a.environment
+        ) END AS internal,
+        d.id AS deposit_id,
+        coalesce(d.state, '') AS state,
+        d.received,
+        d.version,
+        d.journal_id
+    FROM (
+        SELECT i.id
+        FROM transfers AS i
+        WHERE i.id = n.id
+        AND i.side = 'in'
+        UNION ALL
+        SELECT i.id
+        FROM transfers AS o
+        JOIN transfers AS i ON i.chain = o.chain AND i.tx = o.tx AND i.side = 'in'
+        WHERE o.id = n.id
+        AND o.side = 'out'
+    ) AS k
+    JOIN transfers AS t ON t.id = k.id AND t.amount > 0
+    JOIN addresses AS a ON a.script_id = t.script_id AND a.purpose = 'deposit' AND a.vault_id IS NOT NULL
+    JOIN wallets AS w ON w.vault_id = a.vault_id AND w.asset_id = t.asset_id
+    JOIN scripts AS s ON s.id = t.script_id
+    JOIN assets AS x ON x.id = t.asset_id
+    JOIN cursors AS c ON c.chain = t.chain
+    LEFT JOIN deposits AS d ON d.wallet_id = w.id AND d.transfer_id = t.id
+    OFFSET 0
+) AS e
+ORDER BY n.n, e.transfer_id, e.wallet_id;
+
+-- name: UnclaimedTransfers :many
+-- UnclaimedTransfers returns incoming transfers that stand and that no wallet has
+-- as a deposit yet, oldest first: to an address, of what a wallet holds, or of
+-- assets of a chain.
+SELECT t.id
+FROM addresses AS a
+JOIN wallets AS w ON w.vault_id = a.vault_id AND w.chain = a.chain
+JOIN transfers AS t ON t.script_id = a.script_id AND t.asset_id = w.asset_id
+WHERE a.purpose = 'deposit'
+AND a.chain = @chain
+AND (a.id = sqlc.narg('address_id')::uuid OR w.id = sqlc.narg('wallet_id')::uuid OR w.asset_id = ANY(@asset_ids::bigint[]))
+AND t.side = 'in'
+AND t.status IN ('pending', 'confirmed')
+AND NOT EXISTS (
+    SELECT
+    FROM deposits AS d
+    WHERE d.wallet_id = w.id
+    AND d.transfer_id = t.id
+)
+ORDER BY t.at, t.id;
+
+-- name: PutTransactions :exec
+-- PutTransactions adds transactions.
+INSERT INTO transactions (id, tenant, environment, kind, status, source_wallet, destination_wallet, asset_id, amount)
+SELECT
+    unnest(@ids::uuid[]),
+    unnest(@tenants::text[]),
+    unnest(@environments::text[]),
+    'Deposit',
+    'Confirming',
+    NULL,
+    unnest(@wallets::uuid[]),
+    unnest(@assets::bigint[]),
+    unnest(@amounts::numeric[]);
+
+-- name: PutDeposits :exec
+-- PutDeposits adds deposits as they were first seen.
+INSERT INTO deposits (id, tenant, environment, chain, wallet_id, transfer_id, script_id, asset_id, amount, state, height, basis, due, mature, received)
+SELECT
+    unnest(@ids::uuid[]),
+    unnest(@tenants::text[]),
+    unnest(@environments::text[]),
+    @chain,
+    unnest(@wallets::uuid[]),
+    unnest(@transfers::bigint[]),
+    unnest(@scripts::bigint[]),
+    unnest(@assets::bigint[]),
+    unnest(@amounts::numeric[]),
+    unnest(@states::text[]),
+    NULLIF(unnest(@heights::bigint[]), -1),
+    unnest(@bases::text[]),
+    NULLIF(unnest(@dues::bigint[]), -1),
+    NULLIF(unnest(@matures::bigint[]), 0),
+    NULLIF(unnest(@received::numeric[]), -1);
+
+-- name: MoveDeposits :exec
+-- MoveDeposits gives deposits another state, and forgets what went with the old
+-- one.
+UPDATE deposits AS d
+SET
+    state = n.state,
+    reason = n.reason,
+    height = NULLIF(n.height, -1),
+    basis = n.basis,
+    due = NULLIF(n.due, -1),
+    mature = NULLIF(n.mature, 0),
+    received = NULLIF(n.received, -1),
+    proven_height = NULL,
+    journal_id = NULL,
+    version = d.version + 1,
+    changed_at = now()
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@states::text[]) AS state,
+        unnest(@reasons::text[]) AS reason,
+        unnest(@heights::bigint[]) AS height,
+        unnest(@bases::text[]) AS basis,
+        unnest(@dues::bigint[]) AS due,
+        unnest(@matures::bigint[]) AS mature,
+        unnest(@received::numeric[]) AS received
+) AS n
+WHERE d.id = n.id;
+
+-- name: CreditDeposits :exec
+-- CreditDeposits marks deposits as credited by journals.
+UPDATE deposits AS d
+SET
+    state = 'credited',
+    journal_id = n.journal_id,
+    version = d.version + 1,
+    changed_at = now()
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@journals::bigint[]) AS journal_id
+) AS n
+WHERE d.id = n.id;
+
+-- name: DueDeposits :many
+-- DueDeposits returns the deposits of a chain that may be credited now, in the
+-- order in which they became so, or none while the chain's credits are halted.
+SELECT
+    d.id,
+    d.tenant,
+    d.environment,
+    d.wallet_id,
+    d.asset_id,
+    d.amount,
+    d.received::numeric AS received,
+    d.version
+FROM cursors AS c
+CROSS JOIN LATERAL (
+    VALUES
+    ('depth', c.height),
+    ('safe', c.safe),
+    ('final', c.final)
+) AS b (basis, reached)
+JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due <= b.reached
+WHERE c.chain = @chain
+AND c.halted = ''
+AND d.state = 'confirming'
+AND d.received > 0
+AND coalesce(d.mature, 0) <= c.height
+ORDER BY d.height, d.created_at, d.id;
+
+-- name: DepositProofs :many
+-- DepositProofs returns how much of each confirming deposit of an EVM chain the
+-- balance proves, for those that were not looked at yet and can be: what the
+-- balance grew by between the readings around the deposit's block, more what left
+-- meanwhile, less what came before it. Where legs may still be found in between,
+-- nothing is returned. Nobody believes a log for more than what arrived.
+SELECT
+    d.id,
+    LEAST(d.amount, GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before))::numeric AS received,
+    k.height AS proven_height
+FROM deposits AS d
+JOIN transfers AS t ON t.id = d.transfer_id
+JOIN scripts AS s ON s.id = d.script_id
+JOIN cursors AS c ON c.chain = d.chain
+CROSS JOIN LATERAL (
+    SELECT
+        r.amount,
+        r.height
+    FROM snapshots AS r
+    JOIN blocks AS b ON b.chain = r.chain AND b.hash = r.hash AND b.canonical
+    WHERE r.script_id = d.script_id
+    AND r.asset_id = d.asset_id
+    AND r.height >= d.height
+    AND r.height <= c.height
+    ORDER BY r.height
+    LIMIT 1
+) AS k
+LEFT JOIN LATERAL (
+    SELECT
+        r.amount,
+        r.height
+    FROM snapshots AS r
+    JOIN blocks AS b ON b.chain = r.chain AND b.hash = r.hash AND b.canonical
+    WHERE r.script_id = d.script_id
+    AND r.asset_id = d.asset_id
+    AND r.height < d.height
+    ORDER BY r.height DESC
+    LIMIT 1
+) AS p ON true
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(o.amount) FILTER (WHERE o.side = 'out'), 0) AS gone,
+        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND (o.height, o.tx_index, o.id) < (t.height, t.tx_index, t.id)), 0) AS before
+    FROM transfers AS o
+    WHERE o.script_id = d.script_id
+    AND o.asset_id = d.asset_id
+    AND o.status = 'confirmed'
+    AND o.height > coalesce(p.height, -1)
+    AND o.height <= k.height
+) AS l
+WHERE d.chain = @chain
+AND d.state = 'confirming'
+AND d.received IS NULL
+AND (s.history = 'complete' OR p.height >= s.handover);
+
+-- name: ProveDeposits :exec
+-- ProveDeposits keeps how much of deposits is proven.
+UPDATE deposits AS d
+SET
+    received = n.received,
+    proven_height = n.height
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@received::numeric[]) AS received,
+        unnest(@heights::bigint[]) AS height
+) AS n
+WHERE d.id = n.id;
+
+-- name: UnproveDeposits :execrows
+-- UnproveDeposits forgets what balances proved that were read at a block that
+-- left.
+UPDATE deposits
+SET
+    received = NULL,
+    proven_height = NULL
+WHERE chain = @chain
+AND state = 'confirming'
+AND proven_height >= @height::bigint;
+
+-- name: DepositTerms :one
+-- DepositTerms returns what the deposits of a chain are measured by.
+SELECT
+    family,
+    maturity,
+    policy,
+    reverted
+FROM cursors
+WHERE chain = @chain;
+
+-- name: SetDue :exec
+-- SetDue keeps at which tip the next deposit is due, and whether one waits for a
+-- balance, for MoveTip and its like to tell.
+UPDATE cursors AS c
+SET
+    due = (
+        SELECT min(d.due)
+        FROM deposits AS d
+        WHERE d.chain = c.chain
+        AND d.basis = 'depth'
+        AND d.state = 'confirming'
+        AND d.received > 0
+    ),
+    unproven = EXISTS (
+        SELECT
+        FROM deposits AS d
+        WHERE d.chain = c.chain
+        AND d.state = 'confirming'
+        AND d.received IS NULL
+    )
+WHERE c.chain = @chain;
+
+-- name: DepositEvents :execrows
+-- DepositEvents writes the event of deposits that changed their state, as they are
+-- now, in the order given.
+INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
+SELECT
+    e.tenant,
+    e.environment,
+    'deposit.' || e.state,
+    e.chain,
+    e.id::text,
+    e.version,
+    jsonb_build_object(
+        'id', e.id,
+        'walletId', e.wallet_id,
+        'vaultId', e.vault_id,
+        'externalId', e.external_id,
+        'assetId', e.caip19,
+        'amount', whole_units(e.amount, e.decimals),
+        'received', whole_units(e.received, e.decimals),
+        'state', e.state,
+        'reason', e.reason,
+        'chain', e.chain,
+        'address', e.address,
+        'tx', e.hex || encode(e.tx, 'hex'),
+        'source', e.source,
+        'block', e.hex || encode(e.block, 'hex'),
+        'height', e.height,
+        'replacedBy', e.hex || encode(e.replaced_by, 'hex')
+    )
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        generate_subscripts(@ids::uuid[], 1) AS n
+) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        d.*,
+        w.vault_id,
+        v.external_id,
+        x.caip19,
+        x.decimals,
+        s.address,
+        t.tx,
+        t.source,
+        t.block,
+        t.replaced_by,
+        CASE WHEN c.family = 'evm' THEN '0x' ELSE '' END AS hex
+    FROM deposits AS d
+    JOIN wallets AS w ON w.id = d.wallet_id
+    JOIN vaults AS v ON v.id = w.vault_id
+    JOIN assets AS x ON x.id = d.asset_id
+    JOIN scripts AS s ON s.id = d.script_id
+    JOIN transfers AS t ON t.id = d.transfer_id
+    JOIN cursors AS c ON c.chain = d.chain
+    WHERE d.id = n.id
+    OFFSET 0
+) AS e
+ORDER BY n.n;
+
+-- name: OpenDeposits :many
+-- OpenDeposits returns the deposits of a chain that are in a block and not
+-- credited.
+SELECT
+    d.id,
+    d.amount,
+    d.height::bigint AS height,
+    t.coinbase,
+    x.caip19
+FROM deposits AS d
+JOIN transfers AS t ON t.id = d.transfer_id
+JOIN assets AS x ON x.id = d.asset_id
+WHERE d.chain = @chain
+AND d.state = 'confirming';
+
+-- name: SetDues :exec
+-- SetDues changes when deposits are due.
+UPDATE deposits AS d
+SET
+    basis = n.basis,
+    due = n.due,
+    mature = NULLIF(n.mature, 0)
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@bases::text[]) AS basis,
+        unnest(@dues::bigint[]) AS due,
+        unnest(@matures::bigint[]) AS mature
+) AS n
+WHERE d.id = n.id;
+
+-- name: SetPolicy :execrows
+-- SetPolicy keeps a policy, and changes no row if it is the one that is kept.
+UPDATE cursors
+SET policy = @policy
+WHERE chain = @chain
+AND policy <> @policy;
+
+-- name: Halt :execrows
+-- Halt stops credits, unless they are stopped. The first reason stays.
+UPDATE cursors
+SET
+    halted = @reason,
+    status_version = status_version + 1
+WHERE chain = @chain
+AND halted = '';
+
+-- name: HaltEvents :execrows
+-- HaltEvents tells every realm with addresses or accounts on a chain that credits
+-- stopped, or go on.
+INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
+SELECT
+    r.tenant,
+    r.environment,
+    @type::text,
+    c.chain,
+    c.chain,
+    c.status_version,
+    jsonb_build_object(
+        'chain', c.chain,
+        'state', CASE WHEN c.halted <> '' THEN 'halted' ELSE c.state END,
+        'reason', CASE WHEN c.halted <> '' THEN c.halted ELSE c.reason END,
+        'height', c.height,
+        'head', c.head
+    )
+FROM cursors AS c
+CROSS JOIN LATERAL (
+    SELECT a.tenant, a.environment
+    FROM accounts AS a
+    WHERE a.chain = c.chain
+    AND a.deleted_at IS NULL
+    UNION
+    SELECT a.tenant, a.environment
+    FROM addresses AS a
+    WHERE a.chain = c.chain
+) AS r
+WHERE c.chain = @chain;
+
+-- name: DepositRows :many
+-- DepositRows returns deposits of a realm, newest first.
+SELECT
+    sqlc.embed(d),
+    w.vault_id,
+    v.external_id,
+    x.caip19,
+    x.symbol,
+    x.name AS asset_name,
+    x.decimals,
+    x.listed,
+    s.address,
+    t.tx,
+    t.source,
+    t.replaced_by,
+    c.family,
+    coalesce(c.height, 0)::bigint AS tip,
+    coalesce(b.hash, '')::bytea AS block,
+    coalesce(b.parent, '')::bytea AS parent,
+    coalesce(b.time, 'epoch')::timestamptz AS block_time
+FROM deposits AS d
+JOIN wallets AS w ON w.id = d.wallet_id
+JOIN vaults AS v ON v.id = w.vault_id
+JOIN assets AS x ON x.id = d.asset_id
+JOIN scripts AS s ON s.id = d.script_id
+JOIN transfers AS t ON t.id = d.transfer_id
+JOIN cursors AS c ON c.chain = d.chain
+LEFT JOIN blocks AS b ON b.chain = t.chain AND b.hash = t.block
+WHERE d.tenant = @tenant
+AND d.environment = @environment
+AND (cardinality(@ids::uuid[]) = 0 OR d.id = ANY(@ids::uuid[]))
+AND (sqlc.narg('wallet_id')::uuid IS NULL OR d.wallet_id = sqlc.narg('wallet_id')::uuid)
+AND (sqlc.narg('vault_id')::uuid IS NULL OR w.vault_id = sqlc.narg('vault_id')::uuid)
+AND (@chain::text = '' OR d.chain = @chain::text)
+AND (cardinality(@states::text[]) = 0 OR d.state = ANY(@states::text[]))
+AND (sqlc.narg('since')::timestamptz IS NULL OR d.created_at >= sqlc.narg('since')::timestamptz)
+AND (sqlc.narg('until')::timestamptz IS NULL OR d.created_at < sqlc.narg('until')::timestamptz)
+AND (sqlc.narg('after_at')::timestamptz IS NULL OR (d.created_at, d.id) < (sqlc.narg('after_at')::timestamptz, sqlc.narg('after_id')::uuid))
+ORDER BY d.created_at DESC, d.id DESC
+LIMIT @rows;

@@ -1,0 +1,175 @@
+-- name: CreateWallet :execrows
+-- CreateWallet adds a wallet, or changes nothing if the vault has one of the asset.
+INSERT INTO wallets (id, vault_id, tenant, environment, chain, asset_id, label, created_at)
+VALUES (@id, @vault_id, @tenant, @environment, @chain, @asset_id, @label, @created_at)
+ON CONFLICT (vault_id, asset_id) DO NOTHING;
+
+-- name: WalletRows :many
+-- WalletRows returns wallets of a realm, oldest first: one, those of a vault, or
+-- those of all vaults of a user.
+SELECT
+    sqlc.embed(w),
+    v.status AS vault_status,
+    x.caip19,
+    x.symbol,
+    x.name AS asset_name,
+    x.decimals,
+    x.listed,
+    coalesce(a.address, '')::text AS address
+FROM wallets AS w
+JOIN vaults AS v ON v.id = w.vault_id
+JOIN assets AS x ON x.id = w.asset_id
+LEFT JOIN LATERAL (
+    SELECT address
+    FROM addresses
+    WHERE vault_id = w.vault_id
+    AND chain = w.chain
+    ORDER BY given_at, id
+    LIMIT 1
+) AS a ON true
+WHERE w.tenant = @tenant
+AND w.environment = @environment
+AND (
+    w.id = sqlc.narg('id')::uuid
+    OR w.vault_id = sqlc.narg('vault_id')::uuid
+    OR w.vault_id IN (SELECT u.id FROM vaults AS u WHERE u.user_id = sqlc.narg('user_id')::uuid)
+)
+ORDER BY w.created_at, w.id;
+
+-- name: WalletPlace :one
+-- WalletPlace returns where a wallet of a realm is.
+SELECT chain, vault_id
+FROM wallets
+WHERE id = @id
+AND tenant = @tenant
+AND environment = @environment;
+
+-- name: LockWallets :many
+-- LockWallets locks wallets in the order of their ids, so that those who lock
+-- several never wait for each other. New deposits and postings, which refer to a
+-- wallet, need not wait.
+SELECT
+    w.id,
+    w.tenant,
+    w.environment,
+    w.vault_id,
+    w.asset_id,
+    w.status,
+    w.available,
+    w.locked,
+    w.pending,
+    (SELECT v.status FROM vaults AS v WHERE v.id = w.vault_id) AS vault_status
+FROM wallets AS w
+WHERE w.id = ANY(@ids::uuid[])
+ORDER BY w.id
+FOR NO KEY UPDATE OF w;
+
+-- name: SetBalances :exec
+-- SetBalances writes the balances of wallets that are locked.
+UPDATE wallets AS w
+SET
+    available = n.available,
+    locked = n.locked,
+    pending = n.pending,
+    status = n.status,
+    version = w.version + 1
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@available::numeric[]) AS available,
+        unnest(@locked::numeric[]) AS locked,
+        unnest(@pending::numeric[]) AS pending,
+        unnest(@statuses::text[]) AS status
+) AS n
+WHERE w.id = n.id;
+
+-- name: BalanceEvents :execrows
+-- BalanceEvents writes the event of wallets whose balance changed.
+INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
+SELECT
+    w.tenant,
+    w.environment,
+    'balance.updated',
+    w.chain,
+    w.id::text,
+    w.version,
+    jsonb_build_object(
+        'walletId', w.id,
+        'vaultId', w.vault_id,
+        'assetId', x.caip19,
+        'available', whole_units(w.available, x.decimals),
+        'locked', whole_units(w.locked, x.decimals),
+        'pending', whole_units(w.pending, x.decimals),
+        'credited', whole_units(w.available + w.locked, x.decimals),
+        'status', w.status
+    )
+FROM wallets AS w
+JOIN assets AS x ON x.id = w.asset_id
+WHERE w.id = ANY(@ids::uuid[])
+ORDER BY w.id;
+
+-- name: BumpWallets :exec
+-- BumpWallets counts a change of wallets that is told by an event of its own.
+UPDATE wallets
+SET version = version + 1
+WHERE id = ANY(@ids::uuid[]);
+
+-- name: WalletEvents :execrows
+-- WalletEvents writes an event of wallets as they are now.
+INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
+SELECT
+    w.tenant,
+    w.environment,
+    @type::text,
+    w.chain,
+    w.id::text,
+    w.version,
+    jsonb_build_object(
+        'id', w.id,
+        'vaultId', w.vault_id,
+        'externalId', v.external_id,
+        'assetId', x.caip19,
+        'label', w.label,
+        'depositAddress', a.address,
+        'status', w.status,
+        'available', whole_units(w.available, x.decimals)
+    )
+FROM wallets AS w
+JOIN vaults AS v ON v.id = w.vault_id
+JOIN assets AS x ON x.id = w.asset_id
+LEFT JOIN LATERAL (
+    SELECT address
+    FROM addresses
+    WHERE vault_id = w.vault_id
+    AND chain = w.chain
+    ORDER BY given_at, id
+    LIMIT 1
+) AS a ON true
+WHERE w.id = ANY(@ids::uuid[])
+ORDER BY w.id;
+
+-- name: EnabledAssets :many
+-- EnabledAssets returns the listed assets of an environment's chains.
+SELECT
+    x.caip19,
+    x.symbol,
+    x.name,
+    x.decimals,
+    x.native,
+    x.chain
+FROM assets AS x
+JOIN cursors AS c ON c.chain = x.chain
+WHERE c.environment = @environment
+AND x.listed
+ORDER BY x.chain, x.native DESC, x.symbol, x.id;
+
+-- name: ListedAsset :one
+-- ListedAsset returns an asset that is listed in an environment.
+SELECT
+    x.id,
+    x.chain
+FROM assets AS x
+JOIN cursors AS c ON c.chain = x.chain
+WHERE c.environment = @environment
+AND x.caip19 = @caip19
+AND x.listed;
