@@ -46,6 +46,7 @@ type Chain struct {
 	Budget float64 `yaml:"budget"`
 
 	Finality Finality `yaml:"finality"`
+	Deposits Deposits `yaml:"deposits"`
 	// Mempool says whether unconfirmed transactions are followed. Default true.
 	Mempool bool `yaml:"mempool"`
 	// GapLimit is how many unused scripts in a row end the search of an xpub or a
@@ -176,6 +177,7 @@ func (c *Chain) settle() {
 	c.Finality.Depth = cmp.Or(c.Finality.Depth, depth)
 	c.GapLimit = cmp.Or(c.GapLimit, 20)
 	c.Trace = cmp.Or(c.Trace, "auto")
+	c.Deposits.settle(c)
 }
 
 // share gives the chain's budget to the upstreams that have none of their own.

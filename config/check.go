@@ -47,6 +47,7 @@ func (c Config) check(p problems) {
 	}
 
 	c.Webhooks.check(p)
+	notNegative(p, "custody.cooling_off", c.Custody.CoolingOff)
 
 	owners := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Chains)) {
@@ -159,6 +160,7 @@ func (c Chain) check(p problems, key string) {
 		upstream.check(p, key+".upstreams."+strconv.Itoa(i))
 	}
 	checkTokens(p, key+".tokens", c.Tokens)
+	c.Deposits.check(p, key+".deposits", c)
 }
 
 // check reports what cannot work in one upstream.

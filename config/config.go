@@ -34,6 +34,7 @@ type Config struct {
 	API      API              `yaml:"api"`
 	Secrets  Secrets          `yaml:"secrets"`
 	Webhooks Webhooks         `yaml:"webhooks"`
+	Custody  Custody          `yaml:"custody"`
 	Chains   map[string]Chain `yaml:"chains"`
 }
 

@@ -38,7 +38,7 @@ api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${J
 secrets: {keyset: '{"primaryKeyId":1}'}
 webhooks: {allow: []}
 chains:
-  btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
+  btc: {family: bitcoin, network: mainnet, deposits: {rules: []}, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}
 `
 
@@ -120,6 +120,33 @@ chains: {eth: {family: evm, network: 5, timeout: 0s, start_height: 0, budget: 2.
 	require.Equal(t, DefaultChain(FamilyEVM).PollInterval, eth.PollInterval)
 }
 
+// When deposits are credited, where nobody says so and where somebody does.
+func TestDeposits(t *testing.T) {
+	t.Parallel()
+	cfg, err := parse([]byte(`
+chains:
+  btc: {family: bitcoin, network: mainnet, finality: {depth: 9}, upstreams: [{url: "http://a"}]}
+  ltc: {family: bitcoin, network: litecoin, upstreams: [{url: "http://a"}]}
+  doge: {family: bitcoin, network: dogecoin, upstreams: [{url: "http://a"}]}
+  bch: {family: bitcoin, network: bitcoincash, deposits: {credit: 15, reorg_limit: 3, rules: [{from: "0.5", credit: 20}]}, upstreams: [{url: "http://a"}]}
+  eth: {family: evm, network: 1, upstreams: [{url: "http://a"}]}
+  op: {family: evm, network: 10, finality: {tag: finalized}, upstreams: [{url: "http://a"}], tokens: [{symbol: A, contract: "0x00000000000000000000000000000000000000AA", decimals: 2}],
+    deposits: {credit: safe, rules: [{asset: "0x00000000000000000000000000000000000000aa", from: "7.25", credit: finalized}]}}`), nil, nil)
+	require.NoError(t, err)
+	for slug, want := range map[string]Deposits{
+		"btc":  {Credit: Confirmed(3), ReorgLimit: 9},
+		"ltc":  {Credit: Confirmed(12), ReorgLimit: 6},
+		"doge": {Credit: Confirmed(60), ReorgLimit: 6},
+		"bch":  {Credit: Confirmed(15), ReorgLimit: 3, Rules: []CreditRule{{From: "0.5", Credit: Confirmed(20)}}},
+		"eth":  {Credit: Credit{Tag: "finalized"}, ReorgLimit: 64},
+		"op": {Credit: Credit{Tag: "safe"}, ReorgLimit: 64, Rules: []CreditRule{
+			{Asset: "0x00000000000000000000000000000000000000aa", From: "7.25", Credit: Credit{Tag: "finalized"}},
+		}},
+	} {
+		require.Equal(t, want, cfg.Chains[slug].Deposits, slug)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	const node = `family: bitcoin, network: mainnet, upstreams: [{url: "http://n"}]`
@@ -183,6 +210,18 @@ chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", 
 		{name: "UpstreamWithAHole", environ: []string{
 			"TALLYD_CHAINS_BTC_FAMILY=bitcoin", "TALLYD_CHAINS_BTC_NETWORK=mainnet", "TALLYD_CHAINS_BTC_UPSTREAMS_1_URL=http://h",
 		}, want: []string{"chains.btc.upstreams.0.url: is required"}},
+		{
+			name: "Deposits",
+			document: "custody: {cooling_off: -1s}\nchains: {btc: {" + node + `, deposits: {credit: 0, reorg_limit: -1, rules: [
+  {from: "1.123456789", credit: 2}, {from: "1e3", credit: 2}, {from: "-1", credit: 2}, {from: "5"}, {credit: safe}, {asset: "0x01", credit: soon}]}}}`,
+			want: []string{
+				"chains.btc.deposits.credit: must be a number of confirmations, safe or finalized", "chains.btc.deposits.reorg_limit: must be",
+				"chains.btc.deposits.rules.0.from: must be an amount", "chains.btc.deposits.rules.1.from: must be an amount",
+				"chains.btc.deposits.rules.2.from: must be an amount", "chains.btc.deposits.rules.3.credit: is required",
+				"chains.btc.deposits.rules.4.credit: can be safe only", "chains.btc.deposits.rules.5.asset: must be the contract",
+				"chains.btc.deposits.rules.5.credit: must be a number", "custody.cooling_off: must not be negative",
+			},
+		},
 		{name: "ShortMasterKey", document: "api: {master_key: hunter2}", want: []string{"api.master_key: must have"}},
 		{name: "Dollar", document: "api: {master_key: 'hunter2$hunter2hunter2'}", want: []string{"api.master_key: a dollar sign"}},
 		{name: "ChainTwice", document: "chains: {btc: {" + node + "}, btc: {" + node + "}}", want: []string{"chains.btc: stands twice"}},
