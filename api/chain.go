@@ -28,6 +28,7 @@ type chainStatus struct {
 	Environment string     `json:"environment" enum:"live,test"`
 	State       string     `json:"state" enum:"starting,syncing,level,lagging,degraded,halted"`
 	Reason      *string    `json:"reason" nullable:"true" doc:"Why it is not level"`
+	Halted      *string    `json:"halted" nullable:"true" doc:"Why deposits are not credited until an operator resumes the chain; null if they are"`
 	Height      *uint64    `json:"height" nullable:"true" doc:"Tip of the ledger; null before its first block"`
 	Hash        *string    `json:"hash" nullable:"true"`
 	BlockTime   *time.Time `json:"block_time" nullable:"true"`
@@ -70,7 +71,7 @@ func (r *Router) listChains(ctx context.Context, _ *struct{}) (*chainsOutput, er
 func chainStatusOf(c indexer.ChainStatus) chainStatus {
 	s := chainStatus{
 		Chain: c.Chain, ID: c.ID, Family: string(c.Family), Environment: string(c.Environment),
-		State: c.State, Reason: known(c.Reason), Final: known(c.Final), Scripts: c.Scripts,
+		State: c.State, Reason: known(c.Reason), Halted: known(c.Halted), Final: known(c.Final), Scripts: c.Scripts,
 		UpdatedAt: utc(c.UpdatedAt),
 	}
 	if !c.Tip.Hash.IsZero() {

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/chains"
 	"tallyd/chains/chainstest"
 	"tallyd/indexer"
 )
@@ -26,6 +27,8 @@ type rented struct {
 	states []string
 	reason string
 	height int
+	final  uint64 // as last said
+	safe   uint64
 }
 
 func (l *rented) Acquire(ctx context.Context, chain string, owner uuid.UUID, ttl time.Duration) (indexer.Cursor, error) {
@@ -57,6 +60,12 @@ func (l *rented) Amend(_ context.Context, a indexer.Amendment) (indexer.Applied,
 		l.states = append(l.states, a.Status.State)
 		l.reason = a.Status.Reason
 	}
+	if a.Final != nil {
+		l.final = *a.Final
+	}
+	if a.Safe != nil {
+		l.safe = *a.Safe
+	}
 	return indexer.Applied{}, nil
 }
 
@@ -74,13 +83,16 @@ type quiet struct{}
 func (quiet) PutChain(context.Context, indexer.ChainStatus) {}
 
 // follow runs a chain in the bubble and returns what ends it.
-func follow(t *testing.T, node *chainstest.Fake, ledger *rented) (stop func()) {
+func follow(t *testing.T, node chains.Source, ledger *rented) (stop func()) {
+	t.Helper()
+	return followWith(t, node, ledger, indexer.FollowConfig{})
+}
+
+func followWith(t *testing.T, node chains.Source, ledger *rented, cfg indexer.FollowConfig) (stop func()) {
 	t.Helper()
 	zero := uint64(0)
-	chain := &indexer.Chain{
-		Source: node, Ports: ledger, Owner: uuid.New(), State: quiet{}, Log: zerolog.Nop(),
-		Config: indexer.FollowConfig{Start: &zero, Poll: time.Minute, Ahead: 2},
-	}
+	cfg.Start, cfg.Poll, cfg.Ahead = &zero, time.Minute, 2
+	chain := &indexer.Chain{Source: node, Ports: ledger, Owner: uuid.New(), State: quiet{}, Log: zerolog.Nop(), Config: cfg}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- chain.Run(ctx) }()
@@ -161,4 +173,60 @@ func TestChainIsDegradedWhileNoNodeAnswersAndHeals(t *testing.T) {
 		require.Empty(t, ledger.reason)
 		stop()
 	})
+}
+
+// tagged is a node that calls a block final and another one safe.
+type tagged struct {
+	*chainstest.Fake
+	mu      sync.Mutex
+	heights map[string]uint64
+}
+
+func (n *tagged) Finalized(ctx context.Context, tag string) (chains.BlockRef, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.RefAt(ctx, n.heights[tag])
+}
+
+func (n *tagged) tag(final, safe uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.heights = map[string]uint64{"finalized": final, "safe": safe}
+}
+
+// The safe height is told beside the final one where somebody wants to know, and
+// neither before the ledger has the block.
+func TestSafeAndFinalHeights(t *testing.T) {
+	t.Parallel()
+	for name, safe := range map[string]bool{"Wanted": true, "Unwanted": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				node, ledger := &tagged{Fake: chainstest.NewFake("eth", "abcdefgh")}, &rented{}
+				node.tag(2, 4)
+				stop := followWith(t, node, ledger, indexer.FollowConfig{FinalTag: "finalized", FinalDepth: 99, Safe: safe})
+				defer stop()
+				said := func(final, safeHeight uint64) {
+					t.Helper()
+					if !safe {
+						safeHeight = 0
+					}
+					elapse(2 * time.Minute)
+					synctest.Wait()
+					require.Equal(t, []uint64{final, safeHeight}, []uint64{ledger.final, ledger.safe})
+				}
+				said(2, 4)
+				node.tag(5, 6)
+				node.Show("abcdefghi")
+				said(5, 6)
+				// The node's tags go on on a branch that we do not have.
+				ledger.set(func() { ledger.other = true })
+				node.Show("abcdefXYZWV")
+				node.tag(6, 9)
+				said(5, 6)
+				ledger.set(func() { ledger.other, ledger.epoch = false, 2 })
+				said(6, 9)
+			})
+		})
+	}
 }

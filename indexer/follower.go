@@ -21,6 +21,7 @@ type FollowConfig struct {
 	Gap          uint32        // unused scripts watched beyond the last used one of a branch
 	FinalDepth   uint64        // confirmations after which a block counts as final
 	FinalTag     string        // "finalized" or "safe"; "" counts by depth alone
+	Safe         bool          // EVM: read the safe height too
 	Mempool      bool          // follow unconfirmed transactions
 	Rewindable   bool          // a shorter chain is a reorg: for one's own development node
 	StateDepth   uint64        // EVM: blocks below the head whose state the node surely has
@@ -261,6 +262,9 @@ func (f *Follower) retreat(ctx context.Context) (bool, error) {
 	}
 	f.cursor.Tip = parent
 	f.log.Info().Uint64("height", tip.Height).Stringer("hash", tip.Hash).Int("events", applied.Events).Msg("block orphaned")
+	if applied.Halted != "" {
+		f.log.Error().Str("reason", applied.Halted).Msg("deposits are not credited until the chain is resumed")
+	}
 	return true, nil
 }
 

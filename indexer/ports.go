@@ -74,6 +74,7 @@ type Applied struct {
 	Watch  []chains.Outpoint // outpoints to add to the watch table
 	Assets []chains.AssetID  // assets seen for the first time
 	Events int               // events written
+	Halted string            // why deposits are not credited from now on; "" unless this call was the reason
 }
 
 // Ledger is the four verbs that write the ledger, of which Revert is the first

@@ -26,6 +26,7 @@ type watcher struct {
 	reportedAt time.Time
 	said       StatusChange
 	final      uint64
+	safe       uint64
 }
 
 // work moves the tip by a block, or, if there is none to move to, does one round
@@ -126,6 +127,12 @@ func (w *watcher) report(ctx context.Context, fault error) {
 	} else if final != w.final {
 		amendment.Final = &final
 	}
+	safe, err := w.safeHeight(ctx)
+	if err != nil {
+		w.chain.Log.Debug().Err(err).Msg("safe height not read")
+	} else if safe != w.safe {
+		amendment.Safe = &safe
+	}
 	if _, err := w.chain.Ports.Amend(ctx, amendment); err != nil {
 		w.chain.Log.Warn().Err(err).Str("state", now.State).Msg("status not written")
 		return
@@ -140,6 +147,9 @@ func (w *watcher) report(ctx context.Context, fault error) {
 	w.said, w.reportedAt = now, time.Now()
 	if amendment.Final != nil {
 		w.final = final
+	}
+	if amendment.Safe != nil {
+		w.safe = safe
 	}
 	about := w.chain.Source.Chain()
 	w.chain.State.PutChain(ctx, ChainStatus{
@@ -197,7 +207,7 @@ func (w *watcher) finalHeight(ctx context.Context) (uint64, error) {
 	if ok && cfg.FinalTag != "" {
 		ref, err := reader.Finalized(ctx, cfg.FinalTag)
 		if err == nil {
-			return w.heldHeight(ctx, ref)
+			return w.heldHeight(ctx, ref, w.final)
 		}
 		if !errors.Is(err, chains.ErrUnsupported) {
 			return w.final, fmt.Errorf("read the %s block: %w", cfg.FinalTag, err)
@@ -209,22 +219,36 @@ func (w *watcher) finalHeight(ctx context.Context) (uint64, error) {
 	return tip.Height - cfg.FinalDepth, nil
 }
 
-// heldHeight returns the height of ref if it is on our branch, and what was
-// final before if it lies beyond the tip or on another branch.
-func (w *watcher) heldHeight(ctx context.Context, ref chains.BlockRef) (uint64, error) {
+// safeHeight returns the highest height that the node calls safe, if anybody wants
+// to know.
+func (w *watcher) safeHeight(ctx context.Context) (uint64, error) {
+	reader, ok := w.chain.Source.(chains.FinalityReader)
+	if !ok || !w.chain.Config.Safe {
+		return w.safe, nil
+	}
+	ref, err := reader.Finalized(ctx, "safe")
+	if err != nil {
+		return w.safe, fmt.Errorf("read the safe block: %w", err)
+	}
+	return w.heldHeight(ctx, ref, w.safe)
+}
+
+// heldHeight returns the height of ref if it is on our branch, and what was known
+// before if it lies beyond the tip or on another branch.
+func (w *watcher) heldHeight(ctx context.Context, ref chains.BlockRef, before uint64) (uint64, error) {
 	tip := w.follower.cursor.Tip
 	if ref.Height > tip.Height {
-		return w.final, nil
+		return before, nil
 	}
 	ours, err := w.chain.Ports.BlockAt(ctx, w.follower.cursor.Lease.Chain, ref.Height)
 	if errors.Is(err, ErrNotFound) {
-		return w.final, nil
+		return before, nil
 	}
 	if err != nil {
-		return w.final, fmt.Errorf("read our block %d: %w", ref.Height, err)
+		return before, fmt.Errorf("read our block %d: %w", ref.Height, err)
 	}
 	if ours.Hash != ref.Hash {
-		return w.final, nil
+		return before, nil
 	}
 	return ref.Height, nil
 }

@@ -577,3 +577,95 @@ func TestCustodyTransactions(t *testing.T) {
 	require.Nil(t, next)
 	require.Len(t, byState, 1)
 }
+
+// Every write of custody fails at each of its boundaries: before the commit nothing
+// of it is there, after it all of it is, and in both cases the ledger adds up.
+func TestCustodyFaults(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	var f fault
+	d, tip := newDesk(t, store.Options{Failpoint: f.fail}, chains.FamilyBitcoin, depth(1))
+	a, b := d.open(t), d.open(t)
+	tip = d.apply(t, tip, 2, transfers(d.to(1, 0, 500)))
+	empty, vacant := d.newVault(t), d.newVault(t)
+	entry := func() custody.Entry {
+		return custody.Entry{ID: uuid.New(), Realm: d.realm, Chain: d.chain.Slug, Address: "a", Script: []byte(uuid.NewString()), CreatedAt: time.Now(), UsableAt: time.Now()}
+	}
+	next := 300
+	watched := func() indexer.WatchedScript {
+		next++
+		return indexer.WatchedScript{Script: []byte{1, byte(next), byte(next >> 8)}, Address: address(next % 600)}
+	}
+	added := entry()
+	require.NoError(t, d.AddEntry(ctx, added))
+	for _, write := range []struct {
+		verb string
+		do   func() error
+	}{
+		{"remove_entry", func() error { return d.RemoveEntry(ctx, d.realm, added.ID) }},
+		{"create_vault", func() error {
+			return d.CreateVault(ctx, custody.Vault{ID: uuid.New(), Realm: d.realm, Name: "v", Metadata: []byte("{}")})
+		}},
+		{"set_vault_status", func() error {
+			v, err := d.Vault(ctx, d.realm, empty)
+			require.NoError(t, err)
+			status := custody.VaultArchived
+			if v.Status == status {
+				status = custody.VaultActive
+			}
+			return second(d.SetVaultStatus(ctx, d.realm, empty, status))
+		}},
+		{"register_key", func() error {
+			return d.RegisterKey(ctx, custody.Key{ID: uuid.New(), Realm: d.realm, Chain: d.chain.Slug, Text: "x" + uuid.NewString()}, script(100))
+		}},
+		{"set_treasury", func() error { return d.SetTreasury(ctx, d.realm, d.chain.Slug, watched()) }},
+		{"register_addresses", func() error {
+			return second(d.RegisterAddresses(ctx, d.realm, d.chain.Slug, []indexer.WatchedScript{watched()}))
+		}},
+		{"create_wallet", func() error {
+			return second(d.CreateWallet(ctx, d.wallet(vacant, d.chain.Native.ID), derive))
+		}},
+		{"create_address", func() error { return second(d.CreateAddress(ctx, d.realm, a.ID, derive)) }},
+		{"transfer", func() error { return d.move(t, a, b, 1) }},
+		{"add_entry", func() error { return d.AddEntry(ctx, entry()) }},
+		{"set_policy", func() error { next++; return d.SetPolicy(ctx, d.chain.Slug, depth(uint64(next))) }},
+	} {
+		for _, boundary := range []string{store.BeforeBegin, store.BeforeCommit, store.AfterCommit} {
+			before := d.fingerprint(t)
+			f.arm(write.verb + boundary)
+			require.ErrorIs(t, write.do(), errFault, write.verb+boundary)
+			require.Equal(t, boundary == store.AfterCommit, before != d.fingerprint(t), write.verb+boundary)
+			d.sound(t)
+		}
+	}
+
+	// A halt that could not be ended is there, and one that was is not.
+	second := d.apply(t, tip, 3, transfers(d.to(2, 1, 7)))
+	require.NoError(t, d.SetPolicy(ctx, d.chain.Slug, depth(1)))
+	d.revert(t, second)
+	for _, boundary := range []string{store.BeforeBegin, store.BeforeCommit, store.AfterCommit} {
+		f.arm("resume" + boundary)
+		require.ErrorIs(t, d.Resume(ctx, d.chain.Slug), errFault)
+		statuses, err := d.ChainStatuses(ctx)
+		require.NoError(t, err)
+		require.Equal(t, boundary == store.AfterCommit, statuses[0].Halted == "", boundary)
+	}
+}
+
+// fingerprint changes with everything that custody keeps.
+func (d *desk) fingerprint(t testing.TB) string {
+	t.Helper()
+	var text string
+	require.NoError(t, d.Store.Pool().QueryRow(t.Context(), `
+SELECT md5(concat(
+    (SELECT string_agg(v::text, ',' ORDER BY v.id) FROM vaults AS v),
+    (SELECT string_agg(w::text, ',' ORDER BY w.id) FROM wallets AS w),
+    (SELECT string_agg(k::text, ',' ORDER BY k.id) FROM custody_keys AS k),
+    (SELECT string_agg(a::text, ',' ORDER BY a.id) FROM addresses AS a),
+    (SELECT string_agg(x::text, ',' ORDER BY x.id) FROM transactions AS x),
+    (SELECT string_agg(p::text, ',' ORDER BY p.journal_id, p.n) FROM postings AS p),
+    (SELECT string_agg(b::text, ',' ORDER BY b.id) FROM address_book AS b),
+    (SELECT string_agg(c.policy::text, ',') FROM cursors AS c),
+    (SELECT count(*) FROM scripts), (SELECT count(*) FROM events)))`).Scan(&text))
+	return text
+}

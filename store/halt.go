@@ -38,6 +38,7 @@ func (s *settlement) halt(ctx context.Context, reason string) error {
 		return fmt.Errorf("write events of the halt: %w", err)
 	}
 	s.applied.Events += int(written)
+	s.applied.Halted = reason
 	return nil
 }
 

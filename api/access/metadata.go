@@ -56,6 +56,21 @@ func (MetaData) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+// Check returns a problem of a field if the object is too large, too deep, or no
+// UTF-8.
+func (m MetaData) Check(field string) error {
+	switch {
+	case len(m) > MaxMetaData:
+		return problem.Invalid(field, "expected at most "+strconv.Itoa(MaxMetaData)+" bytes")
+	case !utf8.Valid(m):
+		return problem.Invalid(field, "expected UTF-8")
+	}
+	if _, depth := membersOf(m); depth > maxNesting {
+		return problem.Invalid(field, "nested too deeply")
+	}
+	return nil
+}
+
 // Created is the part of an answer that says who created a thing and what they
 // wrote about it. Answers embed it.
 type Created struct {
@@ -72,16 +87,10 @@ func CreatedBy(by string, meta json.RawMessage) Created {
 // and those that name the caller. It returns a problem if the object is too large,
 // too deep, or no UTF-8.
 func (p Principal) Stamp(m MetaData) (json.RawMessage, error) {
-	switch {
-	case len(m) > MaxMetaData:
-		return nil, problem.Invalid("meta_data", "expected at most "+strconv.Itoa(MaxMetaData)+" bytes")
-	case !utf8.Valid(m):
-		return nil, problem.Invalid("meta_data", "expected UTF-8")
+	if err := m.Check("meta_data"); err != nil {
+		return nil, err
 	}
-	members, depth := membersOf(m)
-	if depth > maxNesting {
-		return nil, problem.Invalid("meta_data", "nested too deeply")
-	}
+	members, _ := membersOf(m)
 	by, err := json.Marshal(p.Name())
 	if err != nil {
 		return nil, fmt.Errorf("write the caller's name: %w", err)

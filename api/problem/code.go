@@ -16,6 +16,11 @@ const (
 	IdempotencyRequired Code = "idempotency_key_required" // 400: the operation takes an Idempotency-Key
 	InvalidIdempotency  Code = "invalid_idempotency_key"  // 400: not 1 to 64 of A-Z a-z 0-9 _ -
 	IdempotencyReused   Code = "idempotency_key_reused"   // 400: the first request with this key had another body
+	InsufficientFunds   Code = "insufficient_funds"       // 400: the wallet has less available
+	WalletFrozen        Code = "wallet_frozen"            // 400: the wallet owes
+	VaultArchived       Code = "vault_archived"           // 400: the vault gives and takes nothing
+	VaultNotEmpty       Code = "vault_not_empty"          // 400: the vault holds something
+	NoAddress           Code = "no_address"               // 400: no deposit address can be given
 	InvalidKey          Code = "invalid_key"              // 401: unknown API key
 	ExpiredKey          Code = "expired_key"              // 401: revoked or expired API key
 	SignatureRequired   Code = "signature_required"       // 401: the key, or the operation, takes signed requests only
@@ -47,6 +52,7 @@ func Codes() []Code {
 	return []Code{
 		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected, InvalidCursor,
 		IdempotencyRequired, InvalidIdempotency, IdempotencyReused,
+		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
 		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
 		RequestTimeout, RequestRunning, Exists, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -82,6 +83,7 @@ func followConfig(c config.Chain) indexer.FollowConfig {
 		Gap:          uint32(c.GapLimit), //nolint:gosec // checked when loaded
 		FinalDepth:   c.Finality.Depth,
 		FinalTag:     c.Finality.Tag,
+		Safe:         readsSafe(c),
 		Mempool:      c.Mempool,
 		Rewindable:   c.AllowGenesisChange,
 		StateDepth:   stateDepth,
@@ -102,4 +104,13 @@ func searchConfig(c config.Chain) indexer.SearchConfig {
 		Blocks: uint64(c.HistoryBlocks), //nolint:gosec // checked when loaded
 		Batch:  searchBatch,
 	}
+}
+
+// readsSafe reports whether deposits of a chain wait for the block that its nodes
+// call safe.
+func readsSafe(c config.Chain) bool {
+	if c.Deposits.Credit.Tag == config.CreditSafe {
+		return true
+	}
+	return slices.ContainsFunc(c.Deposits.Rules, func(r config.CreditRule) bool { return r.Credit.Tag == config.CreditSafe })
 }

@@ -19,6 +19,7 @@ import (
 	"tallyd/chains"
 	"tallyd/config"
 	"tallyd/indexer"
+	"tallyd/indexer/custody"
 	"tallyd/store"
 	"tallyd/store/jobs"
 	"tallyd/store/synccache"
@@ -137,12 +138,17 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		}
 		source, err = openChain(ctx, slug, c, log)
 	}
+	policy, err := policyOf(source.Chain(), c)
+	if err != nil {
+		return err
+	}
 	d.sources.Add(source)
 	// What a process that was killed had begun goes on here, and does not wait
 	// for the schedule.
 	d.searchNow(ctx, slug)
 	chain := &indexer.Chain{
-		Source: source, Ports: windows{Store: d.store, search: func() { d.searchNow(ctx, slug) }}, Config: followConfig(c), Owner: d.owner,
+		Source: source, Ports: windows{Store: d.store, policy: policy, search: func() { d.searchNow(ctx, slug) }},
+		Config: followConfig(c), Owner: d.owner,
 		State: d.state, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
 	}
 	err = chain.Run(ctx)
@@ -159,6 +165,7 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 // searched at once: until then their account is not level.
 type windows struct {
 	*store.Store
+	policy custody.Policy
 	search func()
 }
 
@@ -221,7 +228,7 @@ func (d *daemon) schedule() []indexer.Job {
 			}
 			return errors.Join(faults...)
 		},
-	}}
+	}, d.checkLedger()}
 }
 
 // searchSoon asks for a search of a chain if it has anything to search.

@@ -30,6 +30,10 @@ const (
 	// devFinality is the depth at which a block of a local chain is final: the
 	// tags of such nodes mean nothing.
 	devFinality = 300
+
+	// devCredit is how deep a deposit on a local chain is when it is credited: deep
+	// enough to see that it is not credited at once.
+	devCredit = 2
 )
 
 // devNodes are the local chains. Either may be nil where its programs were not
@@ -231,6 +235,7 @@ func devConfig(listen, database, redis string, secrets devSecrets, n *devNodes) 
 		c.StartHeight = config.StartAt(0)
 		c.AllowGenesisChange = true
 		c.Finality = config.Finality{Depth: devFinality}
+		c.Deposits = config.Deposits{Credit: config.Confirmed(devCredit), ReorgLimit: devFinality}
 		return c
 	}
 	if n.bitcoin != nil {

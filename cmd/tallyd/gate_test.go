@@ -300,10 +300,14 @@ func (g *gatehouse) rows() map[string]string {
 	require.Greater(g.t, len(names), 15)
 	digests := map[string]string{}
 	for _, name := range names {
+		from := name + " AS t"
+		if name == "answers" {
+			from += " WHERE sealed IS NOT NULL" // an Idempotency-Key that was claimed for nothing is no answer
+		}
 		var digest string
 		err := g.db.QueryRow(g.t.Context(), fmt.Sprintf(`
 			SELECT count(*) || ' ' || coalesce(md5(string_agg(r, '|' ORDER BY r)), '')
-			FROM (SELECT (to_jsonb(t) - 'last_used_at')::text AS r FROM %s AS t) AS all_rows`, name)).Scan(&digest)
+			FROM (SELECT (to_jsonb(t) - 'last_used_at')::text AS r FROM %s) AS all_rows`, from)).Scan(&digest)
 		require.NoError(g.t, err)
 		digests[name] = digest
 	}

@@ -51,6 +51,7 @@ var rooms = map[string]room{
 	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts"}},
 	"api/webhook":  {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "chains/guard", "migrations", "store", "store/secret"}},
 	"api/keys":     {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "migrations", "store", "store/secret"}},
+	"api/custody":  {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/problem"}, tests: []string{"api", "api/webhook", "migrations", "store", "store/secret"}},
 	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 
 	"config":          {},
@@ -82,7 +83,7 @@ var homes = map[string][]string{
 	"github.com/robfig/cron":              {"indexer"},
 	"github.com/btcsuite":                 {"chains/bitcoin", "chains/localnode", "examples/signer"},
 	"github.com/ethereum/go-ethereum":     {"chains/evm", "chains/localnode", "examples/signer"},
-	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/keys", "api/problem", "api/webhook", "cmd/tallyd"},
+	"github.com/danielgtaylor/huma":       {"api", "api/accounts", "api/access", "api/custody", "api/keys", "api/problem", "api/webhook", "cmd/tallyd"},
 	"github.com/golang-jwt/jwt":           {"api/access"},
 	"code.dny.dev/ssrf":                   {"chains/guard"},
 	"github.com/tink-crypto/tink-go":      {"store/secret"},

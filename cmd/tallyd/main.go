@@ -53,6 +53,7 @@ Postgres, and serves the balances and transactions of connected accounts.
 Try it:    tallyd dev
 Run it:    tallyd migrate --config tallyd.yaml && tallyd serve --config tallyd.yaml
 Look:      tallyd check, tallyd status
+Go on:     tallyd chain resume
 Let in:    tallyd keys, tallyd tenants, tallyd secrets
 
 Settings come from one file (--config) and from TALLYD_* variables, which win.
@@ -64,6 +65,6 @@ The commented sample is printed by: tallyd check --sample`,
 		DisableSuggestions: true,
 	}
 	cmd.PersistentFlags().StringP("config", "c", "", "settings file (YAML); default: TALLYD_CONFIG, else variables alone")
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), keysCommand(), tenantsCommand(), secretsCommand(), balanceCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), chainCommand(), keysCommand(), tenantsCommand(), secretsCommand(), balanceCommand())
 	return cmd
 }

@@ -188,6 +188,7 @@ func (d *daemon) router() (*api.Router, error) {
 		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
+	d.mountCustody(router.Operations())
 	d.hooks.mount(router.Operations(), d.gate)
 	keys.Mount(router.Operations(), keys.Config{
 		Gate: d.gate, Keys: d.store, Tenants: d.store, Audit: d.store, Pepper: access.Pepper(d.cfg.API.KeyPepper.Reveal()),

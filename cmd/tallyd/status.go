@@ -97,6 +97,7 @@ type chainRow struct {
 	Lag         *uint64 `json:"lag"`
 	State       string  `json:"state"`
 	Reason      *string `json:"reason"`
+	Halted      *string `json:"halted"`
 }
 
 // status prints the chains of both environments, as far as the key shows them.
@@ -125,6 +126,9 @@ func status(ctx context.Context, url, key string, out io.Writer) error {
 		reason := ""
 		if r.Reason != nil {
 			reason = *r.Reason
+		}
+		if r.Halted != nil {
+			reason = strings.TrimPrefix(reason+"; no deposits are credited: "+*r.Halted, "; ")
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Chain, r.Environment, orDash(r.Height), orDash(r.Head), orDash(r.Lag), r.State, reason)
 	}

@@ -59,7 +59,7 @@ func (w *webhooks) Run(ctx context.Context) error {
 func (w *webhooks) mount(api huma.API, gate webhook.Gate) {
 	w.stream.Mount(api, gate)
 	webhook.Mount(api, webhook.SurfaceConfig{
-		Gate: gate, Endpoints: w.store, Deliveries: w.store, Types: webhook.Types(), Agent: userAgent(),
+		Gate: gate, Endpoints: w.store, Deliveries: w.store, Types: eventTypes(), Agent: userAgent(),
 		AllowHTTP: w.cfg.AllowHTTP, Check: w.guard.Check,
 	})
 }

@@ -75,7 +75,8 @@ func (c *Cache) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error
 	for i := range all {
 		var said indexer.ChainStatus
 		if c.get(ctx, chainKey(all[i].Chain), &said) && said.UpdatedAt.After(all[i].UpdatedAt) {
-			said.Scripts = all[i].Scripts // the owner does not count them
+			// The owner neither counts scripts nor knows when a halt is ended.
+			said.Scripts, said.Halted = all[i].Scripts, all[i].Halted
 			all[i] = said
 		}
 	}
