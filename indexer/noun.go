@@ -63,6 +63,7 @@ const (
 	KindAddress    AccountKind = "address"
 	KindDescriptor AccountKind = "descriptor"
 	KindVenue      AccountKind = "venue"
+	KindVault      AccountKind = "vault" // a wallet of custody that counts in a user's totals; nothing connects one
 )
 
 // Account is one connection of one user: an address, an extended key or

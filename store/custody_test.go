@@ -669,3 +669,37 @@ SELECT md5(concat(
     (SELECT count(*) FROM scripts), (SELECT count(*) FROM events)))`).Scan(&text))
 	return text
 }
+
+// The wallets of a user's vaults count in the totals of that user, and of nobody
+// else.
+func TestVaultBalances(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d, tip := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(2))
+	vault := custody.Vault{ID: uuid.New(), Realm: d.realm, Name: "Ann", Metadata: []byte("{}"), UserID: &d.user, CreatedAt: time.Now()}
+	require.NoError(t, d.CreateVault(ctx, vault))
+	w := d.openIn(t, vault.ID, d.chain.Native.ID)
+	d.open(t)
+	tip = d.apply(t, tip, 2, transfers(d.to(1, 0, 500), d.to(2, 1, 9)))
+	tip = d.apply(t, tip, 3, transfers(d.to(3, 0, 7)))
+	found, err := d.VaultBalances(ctx, d.realm, d.user)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Equal(t, w.ID, found[0].Account.ID)
+	require.Equal(t, indexer.KindVault, found[0].Account.Kind)
+	require.Equal(t, "500", found[0].Balances[0].Amount.String())
+	require.Equal(t, "7", found[0].Pending[0].In.String())
+	require.Equal(t, tip.Hash, found[0].AsOf.Hash)
+	require.NotNil(t, found[0].State.LastSync)
+	require.Equal(t, indexer.HistoryNone, found[0].State.History.Status)
+	d.complete(t)
+	found, err = d.VaultBalances(ctx, d.realm, d.user)
+	require.NoError(t, err)
+	require.Equal(t, indexer.HistoryComplete, found[0].State.History.Status)
+	none, err := d.VaultBalances(ctx, d.realm, uuid.New())
+	require.NoError(t, err)
+	require.Empty(t, none)
+	none, err = d.VaultBalances(ctx, indexer.Realm{Tenant: "default", Environment: chains.Test}, d.user)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}

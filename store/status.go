@@ -40,7 +40,11 @@ func troubled(state string) bool {
 
 // ChainStatuses returns what the operator sees of every chain, by slug.
 func (s *Store) ChainStatuses(ctx context.Context) ([]indexer.ChainStatus, error) {
-	rows, err := s.queries(ctx).ChainStatuses(ctx)
+	return chainStatuses(ctx, s.queries(ctx))
+}
+
+func chainStatuses(ctx context.Context, q *db.Queries) ([]indexer.ChainStatus, error) {
+	rows, err := q.ChainStatuses(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read chains: %w", err)
 	}

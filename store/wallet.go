@@ -57,11 +57,11 @@ func wallets(ctx context.Context, q *db.Queries, realm indexer.Realm, which db.W
 		row := &rows[i]
 		w := &row.Wallet
 		found = append(found, custody.Wallet{
-			ID: w.ID, VaultID: w.VaultID, VaultStatus: custody.VaultStatus(row.VaultStatus), Realm: realm, Chain: w.Chain,
+			ID: w.ID, VaultID: w.VaultID, VaultName: row.VaultName, VaultStatus: custody.VaultStatus(row.VaultStatus), Realm: realm, Chain: w.Chain,
 			Asset: asset(row.Caip19, row.Symbol, row.AssetName, row.Decimals, row.Listed), Label: w.Label,
 			Status:  custody.WalletStatus(w.Status),
 			Balance: custody.Balance{Available: w.Available, Locked: w.Locked, Pending: w.Pending},
-			Address: row.Address, Version: w.Version, CreatedAt: w.CreatedAt.UTC(),
+			Address: row.Address, Searched: row.Searched, Version: w.Version, CreatedAt: w.CreatedAt.UTC(),
 		})
 	}
 	return found, nil

@@ -170,7 +170,12 @@ func (s *surface) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutpu
 }
 
 // pathOf returns the path of an account below /v1/.
-func pathOf(a indexer.Account) string { return accountURL(a.Chain) + "/account/" + a.ID.String() }
+func pathOf(a indexer.Account) string {
+	if a.Kind == indexer.KindVault {
+		return "wallets/" + a.ID.String()
+	}
+	return accountURL(a.Chain) + "/account/" + a.ID.String()
+}
 
 func (s *surface) totals(ctx context.Context, in *totalsInput) (*totalsOutput, error) {
 	all, err := s.balances(ctx, in.AccountFilter)
@@ -233,12 +238,20 @@ func (s *surface) aggregateTransactions(ctx context.Context, in *aggregateTransa
 	return out, nil
 }
 
-// balances reads all accounts of the caller, or the one that the filter names.
+// balances reads all accounts of the caller, with the wallets of the caller's
+// vaults, or the one that the filter names.
 func (s *surface) balances(ctx context.Context, filter AccountFilter) ([]indexer.AccountBalance, error) {
 	caller := callerOf(ctx)
 	all, err := s.Balances.AccountBalances(ctx, caller.Realm, caller.User)
 	if err != nil {
 		return nil, fmt.Errorf("read balances: %w", err)
+	}
+	if s.Vaults != nil {
+		vaults, err := s.Vaults.VaultBalances(ctx, caller.Realm, caller.User)
+		if err != nil {
+			return nil, fmt.Errorf("read balances of vaults: %w", err)
+		}
+		all = append(all, vaults...)
 	}
 	return chosen(all, filter, func(b indexer.AccountBalance) uuid.UUID { return b.Account.ID })
 }

@@ -60,6 +60,13 @@ type Balances interface {
 	AccountBalances(ctx context.Context, realm indexer.Realm, user uuid.UUID) ([]indexer.AccountBalance, error)
 }
 
+// Vaults reads what users hold in custody.
+type Vaults interface {
+	// VaultBalances returns what each wallet in the vaults of a user holds, as an
+	// account of kind vault, oldest first, or none.
+	VaultBalances(ctx context.Context, realm indexer.Realm, user uuid.UUID) ([]indexer.AccountBalance, error)
+}
+
 // States reads how far accounts are, which may be a moment old.
 type States interface {
 	// AccountState returns how far an account is level with its chain, or
@@ -91,6 +98,7 @@ type Config struct {
 	UserChanges  UserChanges
 	Accounts     Accounts
 	Balances     Balances
+	Vaults       Vaults // what counts in the totals too; nil for none
 	States       States
 	Transactions Transactions
 	Connections  Connections

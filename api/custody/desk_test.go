@@ -23,6 +23,7 @@ import (
 
 	"tallyd/api"
 	"tallyd/api/access"
+	"tallyd/api/accounts"
 	"tallyd/api/custody"
 	"tallyd/api/webhook"
 	"tallyd/chains"
@@ -150,6 +151,10 @@ func (d *desk) serve() {
 		Gate: gate, Vaults: d.Store, Wallets: d.Store, Assets: d.Store, Pools: d.Store, Transactions: d.Store, Transfers: d.Store,
 		Deposits: d.Store, Book: d.Store, Halts: d.Store, CoolingOff: time.Hour,
 		Desk: vaults.Desk{Pools: d.Store, Sources: sources, Search: func(_ context.Context, chain string) { d.searched = append(d.searched, chain) }},
+	})
+	accounts.Mount(router.Operations(), accounts.Config{
+		Gate: gate, Users: d.Store, UserChanges: d.Store, Accounts: d.Store, Balances: d.Store, Vaults: d.Store, States: d.Store,
+		Transactions: d.Store, CursorKey: []byte("a key of this test"),
 	})
 	server := httptest.NewUnstartedServer(router)
 	server.Config = api.NewServer(router, zerolog.Nop())

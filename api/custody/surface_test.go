@@ -480,3 +480,27 @@ func TestEventsAreAsDescribed(t *testing.T) {
 		require.True(t, told[name], "no event %s", name)
 	}
 }
+
+// The vaults of a user count in that user's totals, beside the accounts.
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.key()
+	user := d.made("/v1/users", `{"name":"Ann"}`)
+	token := d.call("GET", "/v1/users/"+user.text("uuid")+"/auth", "").text("token")
+	vault := d.made("/vaults", `{"name":"Ann's","userId":"`+user.text("uuid")+`"}`)
+	w := d.made("/vaults/"+vault.text("id")+"/wallets", `{"assetId":"`+coin+`","label":"coins"}`)
+	d.wallet() // nobody's
+	d.mine("ab", pays("1", w.text("depositAddress"), 150_000_000), pays("2", "xpuba/0/1", 7))
+	d.mine("abc", pays("3", w.text("depositAddress"), 25_000_000))
+	a := d.call("GET", "/v1/aggregate/balance", "", "X-API-Key", "", "Authorization", "Bearer "+token)
+	require.Equal(t, 200, a.status, a.raw)
+	balance := a.body["balance"].(map[string]any)
+	require.Equal(t, "1.5", balance["balance_sum"].([]any)[0].(map[string]any)["decimal"])
+	require.Equal(t, 1.5, a.body["FAKE"])
+	account := balance["accounts"].([]any)[0].(map[string]any)
+	require.Equal(t, w.text("id"), account["account_id"])
+	require.Equal(t, "wallets/"+w.text("id"), account["url"])
+	require.Equal(t, "0.25", account["pending"].([]any)[0].(map[string]any)["decimal"])
+	require.Equal(t, []any{vault.text("id")}, []any{d.call("GET", "/vaults?userId="+user.text("uuid"), "").list("vaults")[0]["id"]})
+}

@@ -37,6 +37,7 @@ type (
 		Tag         *string     `json:"depositTag" nullable:"true" doc:"Always null: no chain of ours needs one"`
 		Status      string      `json:"status" enum:"Active,Frozen" doc:"Frozen while it owes: a reorg took back what had been moved on"`
 		Balance     balanceView `json:"balance"`
+		Searched    bool        `json:"historySearched" doc:"false while the past of its addresses is searched: payments of before may still be found"`
 		CreatedAt   time.Time   `json:"createdAt"`
 	}
 	addressView struct {
@@ -57,7 +58,7 @@ func viewWallet(w custody.Wallet) walletView {
 	return walletView{
 		ID: w.ID, VaultID: w.VaultID, AssetID: string(w.Asset.ID), AssetName: w.Asset.Name, AssetSymbol: w.Asset.Symbol,
 		Decimals: w.Asset.Decimals, Network: w.Chain, Label: w.Label, Address: w.Address, Status: string(w.Status),
-		Balance: viewBalance(w.Asset, w.Balance), CreatedAt: w.CreatedAt,
+		Balance: viewBalance(w.Asset, w.Balance), Searched: w.Searched, CreatedAt: w.CreatedAt,
 	}
 }
 

@@ -51,7 +51,7 @@ var rooms = map[string]room{
 	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts"}},
 	"api/webhook":  {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "chains/guard", "migrations", "store", "store/secret"}},
 	"api/keys":     {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "migrations", "store", "store/secret"}},
-	"api/custody":  {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/problem"}, tests: []string{"api", "api/webhook", "migrations", "store", "store/secret"}},
+	"api/custody":  {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/problem"}, tests: []string{"api", "api/accounts", "api/webhook", "migrations", "store", "store/secret"}},
 	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
 
 	"config":          {},

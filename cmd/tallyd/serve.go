@@ -185,7 +185,7 @@ func (d *daemon) router() (*api.Router, error) {
 	// Cursors need a key that all instances share and nobody else has.
 	cursorKey := sha256.Sum256([]byte("cursor:" + d.cfg.API.KeyPepper.Reveal()))
 	accounts.Mount(router.Operations(), accounts.Config{
-		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, States: d.status,
+		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, Vaults: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 	})
 	d.mountCustody(router.Operations())

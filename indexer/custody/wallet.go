@@ -41,6 +41,7 @@ func (b Balance) Credited() chains.Amount { return b.Available.Add(b.Locked) }
 type Wallet struct {
 	ID          uuid.UUID
 	VaultID     uuid.UUID
+	VaultName   string
 	VaultStatus VaultStatus
 	Realm       indexer.Realm
 	Chain       string
@@ -49,6 +50,7 @@ type Wallet struct {
 	Status      WalletStatus
 	Balance     Balance
 	Address     string // the first that was given to the vault on this chain
+	Searched    bool   // the past of its addresses is known
 	Version     int64
 	CreatedAt   time.Time
 }

@@ -358,12 +358,21 @@ const walletRows = `-- name: WalletRows :many
 SELECT
     w.id, w.vault_id, w.tenant, w.environment, w.chain, w.asset_id, w.label, w.status, w.available, w.locked, w.pending, w.version, w.created_at,
     v.status AS vault_status,
+    v.name AS vault_name,
     x.caip19,
     x.symbol,
     x.name AS asset_name,
     x.decimals,
     x.listed,
-    coalesce(a.address, '')::text AS address
+    coalesce(a.address, '')::text AS address,
+    NOT EXISTS (
+        SELECT
+        FROM addresses AS b
+        JOIN scripts AS s ON s.id = b.script_id
+        WHERE b.vault_id = w.vault_id
+        AND b.chain = w.chain
+        AND s.history <> 'complete'
+    ) AS searched
 FROM wallets AS w
 JOIN vaults AS v ON v.id = w.vault_id
 JOIN assets AS x ON x.id = w.asset_id
@@ -396,12 +405,14 @@ type WalletRowsParams struct {
 type WalletRowsRow struct {
 	Wallet      Wallet
 	VaultStatus string
+	VaultName   string
 	Caip19      string
 	Symbol      string
 	AssetName   string
 	Decimals    int32
 	Listed      bool
 	Address     string
+	Searched    bool
 }
 
 // WalletRows returns wallets of a realm, oldest first: one, those of a vault, or
@@ -436,12 +447,14 @@ func (q *Queries) WalletRows(ctx context.Context, arg WalletRowsParams) ([]Walle
 			&i.Wallet.Version,
 			&i.Wallet.CreatedAt,
 			&i.VaultStatus,
+			&i.VaultName,
 			&i.Caip19,
 			&i.Symbol,
 			&i.AssetName,
 			&i.Decimals,
 			&i.Listed,
 			&i.Address,
+			&i.Searched,
 		); err != nil {
 			return nil, err
 		}

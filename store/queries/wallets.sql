@@ -10,12 +10,21 @@ ON CONFLICT (vault_id, asset_id) DO NOTHING;
 SELECT
     sqlc.embed(w),
     v.status AS vault_status,
+    v.name AS vault_name,
     x.caip19,
     x.symbol,
     x.name AS asset_name,
     x.decimals,
     x.listed,
-    coalesce(a.address, '')::text AS address
+    coalesce(a.address, '')::text AS address,
+    NOT EXISTS (
+        SELECT
+        FROM addresses AS b
+        JOIN scripts AS s ON s.id = b.script_id
+        WHERE b.vault_id = w.vault_id
+        AND b.chain = w.chain
+        AND s.history <> 'complete'
+    ) AS searched
 FROM wallets AS w
 JOIN vaults AS v ON v.id = w.vault_id
 JOIN assets AS x ON x.id = w.asset_id
