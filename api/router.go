@@ -77,6 +77,7 @@ func New(cfg Config) (*Router, error) {
 	if cfg.PublicURL != "" {
 		doc.Servers = []*huma.Server{{URL: cfg.PublicURL}}
 	}
+	doc.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		access.SchemeKey:       {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "API key of a tenant, or the master key. X-Blnk-Key is another name of this header"},
 		access.SchemeTimestamp: {Type: "apiKey", In: "header", Name: "X-Timestamp", Description: "Unix seconds, within 30 of the server's"},

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"tallyd/config"
+)
+
+// TestDocument mounts every surface of the daemon into one document, without
+// anything behind it: no two may name a type or an operation alike.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	d := &daemon{owner: uuid.New(), log: zerolog.Nop()}
+	d.cfg.API = config.API{
+		MasterKey: config.NewSecret(testMaster), KeyPepper: config.NewSecret(testPepper),
+		JWTSeed: config.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32))),
+	}
+	d.cfg.Chains = map[string]config.Chain{"btc": config.DefaultChain(config.FamilyBitcoin), "eth": config.DefaultChain(config.FamilyEVM)}
+	d.status = d.store
+	d.hooks = newWebhooks(d.cfg.Webhooks, d.store, d.owner, d.log)
+	gate, err := d.gate()
+	require.NoError(t, err)
+	router, err := d.router(gate)
+	require.NoError(t, err)
+
+	w := httptest.NewRecorder()
+	router.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/openapi.json", nil))
+	var doc struct {
+		Paths      map[string]map[string]struct{ OperationID string }
+		Webhooks   map[string]any
+		Components struct{ Schemas map[string]any }
+	}
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &doc))
+	for _, path := range []string{"/v1/users", "/v1/aggregate/balance", "/v1/webhooks/endpoints", "/v1/events", "/v1/chains"} {
+		require.Contains(t, doc.Paths, path)
+	}
+	require.NotEmpty(t, doc.Webhooks)
+	named := map[string]string{}
+	for path, item := range doc.Paths {
+		for method, op := range item {
+			require.NotContains(t, named, op.OperationID, "%s %s", method, path)
+			named[op.OperationID] = path
+		}
+	}
+	for _, reference := range regexp.MustCompile(`"\$ref":"([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+		name, found := strings.CutPrefix(reference[1], "#/components/schemas/")
+		require.True(t, found, reference[1])
+		require.Contains(t, doc.Components.Schemas, name)
+	}
+}
