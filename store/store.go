@@ -42,6 +42,9 @@ const (
 // those who wait for that row.
 const sideConns = 4
 
+// utf8 is the encoding of texts, by Postgres' name for it.
+const utf8 = "UTF8"
+
 // Store is the ledger. Its methods are safe for concurrent use. After Close they
 // return errors.
 type Store struct {
@@ -86,7 +89,13 @@ func connect(ctx context.Context, opts Options, conns int32) (*pgxpool.Pool, err
 	if conns > 0 {
 		cfg.MaxConns = conns
 	}
+	// Whatever the role or the database would have it be: we send nothing else.
+	cfg.ConnConfig.RuntimeParams["client_encoding"] = utf8
 	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != utf8 {
+			return fmt.Errorf("the encoding of database %q is %s and must be %s: make it with ENCODING '%[3]s' TEMPLATE template0",
+				conn.Config().Database, encoding, utf8)
+		}
 		registerTypes(conn.TypeMap())
 		return nil
 	}

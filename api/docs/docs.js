@@ -118,6 +118,7 @@ function article(doc, path, method, source) {
   if (media) {
     op.body = element('textarea', { id: `${op.id}-body`, spellcheck: 'false', 'aria-label': 'Body' });
     op.body.value = JSON.stringify(example(doc, media.schema), null, 2);
+    op.body.rows = op.body.value.split('\n').length;
     inner.append(element('h3', {}, 'Body'), op.body);
   }
   const command = element('pre', { tabindex: '0' });

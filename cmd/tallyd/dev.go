@@ -35,7 +35,7 @@ func devCommand() *cobra.Command {
 		Short: "Run everything on this machine: Postgres, Redis, chains, traffic, the API",
 		Long: `Dev starts a private PostgreSQL, an in-process Redis, a local bitcoin chain (btcd or
 bitcoind) and a local Ethereum chain (anvil or geth) where these programs are found,
-a little traffic on both, and the API. It asks for no settings and installs nothing.
+a little traffic on both, and the API. It takes no settings and installs nothing.
 
 When all is ready it prints one line and writes DIR/dev.json with the API's address
 and keys and the chains' addresses. State is kept in DIR: Ctrl-C stops everything,
@@ -49,6 +49,9 @@ and TALLYD_GETH, in PATH, and where make installs them.`,
 		Example: "  tallyd dev\n  tallyd dev --demo=false --listen 127.0.0.1:9000 --data /tmp/tally",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("config") {
+				return errors.New("tallyd dev takes no settings file (--config): tallyd serve does")
+			}
 			err := dev(cmd.Context(), o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop while it started
@@ -179,7 +182,7 @@ func announce(ctx context.Context, d *daemon, data string, listener net.Listener
 const devDatabase = "tallyd"
 
 func startDatabase(ctx context.Context, data string, log zerolog.Logger) (*embedded.Postgres, error) {
-	bin, err := embedded.FindPostgres(os.Getenv) //nolint:contextcheck // it looks at files and starts nothing that lasts
+	bin, err := embedded.FindPostgres(os.Getenv, cached("postgres-*/native/bin")...) //nolint:contextcheck // it looks at files and starts nothing that lasts
 	if err != nil {
 		return nil, fmt.Errorf("find PostgreSQL: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -117,20 +118,29 @@ func (n *devNodes) startEthereum(ctx context.Context, dir string, log zerolog.Lo
 // program finds a program: where a variable says, in PATH, or where make
 // installs it. It returns "" if it is nowhere. A script in PATH is passed over:
 // the node it starts would outlive us.
-func program(variable, name, cached string) string {
+func program(variable, name, pattern string) string {
 	if path := os.Getenv(variable); path != "" {
 		return path
 	}
 	if path, err := exec.LookPath(name); err == nil && !isScript(path) {
 		return path
 	}
+	return cmp.Or(cached(pattern)...)
+}
+
+// cached returns what make installed that matches a pattern, the newest first.
+func cached(pattern string) []string {
+	var all []string
 	for _, cache := range cacheFolders() {
-		found, err := filepath.Glob(filepath.Join(cache, cached))
-		if err == nil && len(found) > 0 {
-			return slices.Max(found)
+		found, err := filepath.Glob(filepath.Join(cache, pattern))
+		if err != nil {
+			continue // a folder of no such name holds nothing
 		}
+		slices.Sort(found)
+		slices.Reverse(found)
+		all = append(all, found...)
 	}
-	return ""
+	return all
 }
 
 func isScript(path string) bool {

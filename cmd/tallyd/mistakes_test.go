@@ -93,6 +93,8 @@ func TestMistakes(t *testing.T) {
 		"BalanceNoChain":   {args: []string{"balance", "btc", "x", "-c", settingsFile(t, apiPart)}, want: "the settings name no chain"},
 		"PortInUse":        {args: []string{"serve", "-c", settingsFile(t, "listen: "+taken.Addr().String(), apiPart, downPart, chainPart)}, want: "another program listens there"},
 		"DevPortInUse":     {args: []string{"dev", "--data", "/nowhere", "--listen", taken.Addr().String()}, want: "choose another address (--listen)"},
+		"DevSettings":      {args: []string{"dev", "--data", "/nowhere", "-c", whole}, want: "tallyd dev takes no settings file (--config)"},
+		"DevData":          {args: []string{"dev", "--data", "/proc/nowhere", "--listen", "127.0.0.1:0"}, want: "start PostgreSQL: make the data folder: mkdir /proc/nowhere: "},
 		"DevLevel":         {args: []string{"dev", "--data", "/nowhere", "--log-level", "loud"}, want: `--log-level "loud" is none of debug, info, warn, error`},
 		"PayNoDev":         {args: []string{"dev", "pay", "btc", "x", "1", "--data", "/nowhere"}, want: "there is no /nowhere/dev.json: is tallyd dev running"},
 		"PayAmount":        {args: []string{"dev", "pay", "btc", "x"}, want: "tallyd dev pay takes CHAIN and ADDRESS and AMOUNT; arguments given: 2"},
@@ -106,6 +108,11 @@ func TestMistakes(t *testing.T) {
 		"OtherChain":       {args: []string{"balance", "btc", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "-c", whole}, want: "invalid address"},
 		"StatusNoDaemon":   {args: []string{"status", "--url", "http://" + nowhere}, want: "no daemon answers at http://" + nowhere},
 		"StatusNoDev":      {args: []string{"status", "--data", "/nowhere"}, want: "/nowhere/dev.json: no such file or directory"},
+		"StatusScheme":     {args: []string{"status", "--url", "localhost:8080"}, want: `"localhost:8080" is not a URL such as`},
+		"StatusTwice":      {args: []string{"status", "--url", "http://" + nowhere, "--data", "/nowhere"}, want: "[data url] were all set"},
+		"KeysetSettings":   {args: []string{"secrets", "keyset", "-c", whole}, want: "--config goes with --add"},
+		"KeysetNone":       {args: []string{"secrets", "keyset", "--rotate", "-c", whole}, want: "settings are not usable: secrets.keyset: is required"},
+		"KeysetBad":        {args: []string{"secrets", "keyset", "--rotate", "-c", settingsFile(t, "secrets: {keyset: hush}")}, want: "secrets.keyset: is no keyset of AEAD keys in JSON"},
 		"StatusURL":        {args: []string{"status", "--url", "://"}, want: "is not a URL such as"},
 		"Scope":            {args: []string{"keys", "create", "x", "--scope", "users", "-c", whole}, want: `scope "users" is not resource:action`},
 		"Action":           {args: []string{"keys", "create", "x", "--scope", "users:fly", "-c", whole}, want: `scope "users:fly" names an unknown action`},
@@ -190,6 +197,30 @@ func TestDatabasePassword(t *testing.T) {
 	require.ErrorContains(t, err, "nobody_here")
 	require.NotContains(t, err.Error(), "hush")
 	require.NotContains(t, err.Error(), "\n")
+}
+
+// TestDatabaseEncoding has a database that would keep texts it does not understand.
+func TestDatabaseEncoding(t *testing.T) {
+	t.Parallel()
+	url := embedded.TestDatabase(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	name := pgx.Identifier{"ascii_" + conn.Config().Database}.Sanitize()
+	_, err = conn.Exec(t.Context(), "CREATE DATABASE "+name+" ENCODING 'SQL_ASCII' TEMPLATE template0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = conn.Exec(context.WithoutCancel(t.Context()), "DROP DATABASE "+name+" WITH (FORCE)") })
+	ascii := strings.Replace(url, "/"+conn.Config().Database, "/ascii_"+conn.Config().Database, 1)
+	for _, command := range []string{"migrate", "serve"} {
+		_, err = tallyd(t, command, "-c", settingsFile(t, apiPart, databasePart(ascii), chainPart))
+		require.ErrorContains(t, err, `is SQL_ASCII and must be UTF8: make it with ENCODING 'UTF8' TEMPLATE template0`)
+		require.NotContains(t, err.Error(), "\n")
+	}
+
+	// Nor does it matter what the role speaks otherwise.
+	latin := url + map[bool]string{true: "&", false: "?"}[strings.Contains(url, "?")] + "client_encoding=LATIN1"
+	_, err = tallyd(t, "migrate", "-c", settingsFile(t, databasePart(latin)))
+	require.NoError(t, err)
 }
 
 func TestNodeMistakes(t *testing.T) {

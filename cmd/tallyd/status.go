@@ -47,6 +47,7 @@ under --data, else by the settings.`,
 	cmd.Flags().String("url", "", "address of the daemon, such as http://127.0.0.1:8080")
 	cmd.Flags().String("key", "", "API key; default: TALLYD_KEY")
 	cmd.Flags().String("data", ".tallyd", "folder of tallyd dev")
+	cmd.MarkFlagsMutuallyExclusive("url", "data")
 	return cmd
 }
 
@@ -58,9 +59,12 @@ func daemonOf(cmd *cobra.Command) (url, key string, err error) {
 	}
 	url, key = flag("url"), cmp.Or(flag("key"), os.Getenv("TALLYD_KEY"))
 	if url != "" {
+		if parsed, err := neturl.Parse(url); err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+			return "", "", fmt.Errorf("the address %q is not a URL such as http://127.0.0.1:8080", url)
+		}
 		return strings.TrimSuffix(url, "/"), key, nil
 	}
-	if flag("config") == "" && os.Getenv("TALLYD_CONFIG") == "" {
+	if cmd.Flags().Changed("data") || flag("config") == "" && os.Getenv("TALLYD_CONFIG") == "" {
 		dev, err := readDevFile(flag("data"))
 		if err == nil {
 			return dev.URL, cmp.Or(key, dev.MasterKey), nil
@@ -140,7 +144,7 @@ func status(ctx context.Context, url, key string, out io.Writer) error {
 func chainsOf(ctx context.Context, url, key string, environment chains.Environment) ([]chainRow, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/chains", nil)
 	if err != nil {
-		return nil, fmt.Errorf("the address %q is not a URL such as http://127.0.0.1:8080", url)
+		return nil, fmt.Errorf("ask %s: %w", url, err)
 	}
 	request.Header.Set("X-API-Key", key)
 	request.Header.Set("X-Environment", string(environment))

@@ -17,11 +17,11 @@ import (
 var ErrNoPostgres = errors.New("no PostgreSQL server found: install the package postgresql, or set TALLYD_PG_BIN to the folder that holds initdb and postgres")
 
 // FindPostgres returns the folder of initdb and postgres: TALLYD_PG_BIN when env
-// has it, else the first of PATH and the usual system folders whose programs can
-// be run by the user the server will run as, the newest major version first.
-// env is os.Getenv. It returns ErrNoPostgres when there is none, and another
+// has it, else the first of PATH, the usual system folders, newest major version
+// first, and the folders of others whose programs can be run by the user the
+// server will run as. env is os.Getenv. It returns ErrNoPostgres when there is none, and another
 // error when TALLYD_PG_BIN is set and unusable.
-func FindPostgres(env func(string) string) (string, error) {
+func FindPostgres(env func(string) string, others ...string) (string, error) {
 	ctx := context.Background() // the limit is in asking a program for its version
 	user, err := serverUser()
 	if err != nil {
@@ -33,7 +33,7 @@ func FindPostgres(env func(string) string) (string, error) {
 		}
 		return bin, nil
 	}
-	for _, bin := range candidates(env("PATH")) {
+	for _, bin := range append(candidates(env("PATH")), others...) {
 		if _, err := majorVersion(ctx, bin, user); err == nil {
 			return bin, nil
 		}

@@ -22,7 +22,8 @@ func lockFile(path string, how int) (*os.File, error) {
 		}
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = ErrLocked
+		f.Close()
+		return nil, ErrLocked
 	}
 	if err != nil {
 		f.Close()

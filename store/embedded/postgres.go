@@ -60,10 +60,10 @@ func Start(ctx context.Context, o Options) (*Postgres, error) {
 	began := time.Now()
 	base, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		return nil, fmt.Errorf("data folder %s: %w", o.Dir, err)
 	}
 	if err := os.MkdirAll(base, 0o755); err != nil {
-		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	lock, err := lockFile(filepath.Join(base, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *Postgres) launch(ctx context.Context, settings []string) error {
 		DeathSignal: syscall.SIGINT,
 	})
 	if err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
+		return err //nolint:wrapcheck // it names the program
 	}
 	waitCtx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("not ready within a minute"))
 	defer cancel()
