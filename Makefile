@@ -43,7 +43,7 @@ bench: ## Run the benchmarks: BENCH=Walk, BENCHTIME=5s, PACKAGES=./chains/... fo
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 0 $(PACKAGES)
 
 build: ## Build bin/tallyd, a static binary.
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/tallyd ./cmd/tallyd
+	@scripts/build.sh '$(VERSION)'
 
 fuzz: ## Run every fuzz target: FUZZTIME=5m for longer.
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -4,8 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$clone"
-for package in $(go list ./...); do
-  for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+need_go
+packages=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...)
+for package in $packages; do
+  targets=$(go test -list '^Fuzz' "$package")
+  for target in $(grep '^Fuzz' <<<"$targets" || true); do
     say "fuzzing $target of $package for $1"
     go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "$package"
   done

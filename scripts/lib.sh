@@ -22,6 +22,9 @@ say() { echo "tallyd: $*" >&2; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# need_go ends the script where there is no Go.
+need_go() { have go || die "there is no go on PATH: install Go 1.26 or later"; }
+
 # cache_dir prints the folder of everything installed. Root's lies outside
 # /root, because PostgreSQL refuses to run as root and the user it runs as
 # must be able to enter the folder.

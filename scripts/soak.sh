@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$clone"
+need_go
 packages=$(go list -f '{{range .TestImports}}{{if eq . "pgregory.net/rapid"}}{{$.ImportPath}}{{"\n"}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "pgregory.net/rapid"}}{{$.ImportPath}}{{"\n"}}{{end}}{{end}}' ./... | sort -u)
 [ -n "$packages" ] || die "no package has a model test"
 settings=$("$here/env.sh" postgres redis-server)

@@ -8,7 +8,9 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$clone"
-have go || die "there is no go on PATH"
+need_go
+compiler=$(go env CC)
+have "${compiler%% *}" || die "there is no $compiler on PATH, and the race detector needs a C compiler: install gcc"
 settings=$("$here/env.sh" postgres btcd anvil bitcoind redis-server pgbouncer webhook-verifiers)
 eval "$settings"
 # geth takes minutes to build: its tests run where `make geth` has been called.

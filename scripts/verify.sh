@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cd "$clone"
-have go || die "there is no go on PATH"
+need_go
 lint=$("$here/tool.sh" golangci-lint)
 failed=
 
