@@ -279,7 +279,12 @@ func (q *Queries) SearchedScripts(ctx context.Context, arg SearchedScriptsParams
 
 const takeSearch = `-- name: TakeSearch :execrows
 INSERT INTO search_leases AS l (chain, owner, lease_until)
-VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3::float8))
+SELECT
+    c.chain,
+    $1::uuid,
+    clock_timestamp() + make_interval(secs => $2::float8)
+FROM cursors AS c
+WHERE c.chain = $3
 ON CONFLICT (chain) DO UPDATE
 SET
     owner = EXCLUDED.owner,
@@ -289,15 +294,16 @@ OR l.lease_until < clock_timestamp()
 `
 
 type TakeSearchParams struct {
-	Chain   string
 	Owner   uuid.UUID
 	Seconds float64
+	Chain   string
 }
 
 // TakeSearch takes or keeps the lease of a chain's searches by the database's
-// clock, and changes no row while another owner holds it.
+// clock, and changes no row while another owner holds it or the chain is not
+// registered yet.
 func (q *Queries) TakeSearch(ctx context.Context, arg TakeSearchParams) (int64, error) {
-	result, err := q.db.Exec(ctx, takeSearch, arg.Chain, arg.Owner, arg.Seconds)
+	result, err := q.db.Exec(ctx, takeSearch, arg.Owner, arg.Seconds, arg.Chain)
 	if err != nil {
 		return 0, err
 	}

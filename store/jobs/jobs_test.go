@@ -148,3 +148,26 @@ func TestLostSearch(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, receive(t, ended), "search lost")
 }
+
+// TestNotRegistered asks for a search of a chain that the ledger does not know
+// yet: it waits for the chain instead of failing.
+func TestNotRegistered(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, store.PoolerSession)
+	held, err := s.AcquireSearch(t.Context(), "ltc", uuid.New(), time.Minute)
+	require.NoError(t, err)
+	require.False(t, held)
+	begun := make(chan string, 1)
+	client := start(t, s, func(_ context.Context, chain string) error {
+		begun <- chain
+		return nil
+	})
+	require.NoError(t, client.EnqueueBackfill(t.Context(), "ltc"))
+	require.NoError(t, s.Register(t.Context(), chains.Chain{
+		Slug: "ltc", ID: "bip122:1", Family: chains.FamilyBitcoin, Environment: chains.Test, Native: chains.Asset{ID: "bip122:1/slip44:2"},
+	}, nil))
+	require.Equal(t, "ltc", receive(t, begun))
+	var errors int
+	require.NoError(t, s.Pool().QueryRow(t.Context(), `SELECT coalesce(sum(cardinality(errors)), 0) FROM river_job`).Scan(&errors))
+	require.Zero(t, errors)
+}

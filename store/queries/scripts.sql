@@ -107,9 +107,15 @@ AND NOT EXISTS (
 
 -- name: TakeSearch :execrows
 -- TakeSearch takes or keeps the lease of a chain's searches by the database's
--- clock, and changes no row while another owner holds it.
+-- clock, and changes no row while another owner holds it or the chain is not
+-- registered yet.
 INSERT INTO search_leases AS l (chain, owner, lease_until)
-VALUES (@chain, @owner, clock_timestamp() + make_interval(secs => @seconds::float8))
+SELECT
+    c.chain,
+    @owner::uuid,
+    clock_timestamp() + make_interval(secs => @seconds::float8)
+FROM cursors AS c
+WHERE c.chain = @chain
 ON CONFLICT (chain) DO UPDATE
 SET
     owner = EXCLUDED.owner,
