@@ -254,6 +254,10 @@ type Sequencer interface {
 	// and have none, in the order they were written, and returns how many. It
 	// does nothing and returns 0 while another process holds the numbering.
 	Number(ctx context.Context, owner uuid.UUID, limit int) (int, error)
+
+	// LeaveNumbering gives the numbering up, so that another process need not
+	// wait for it to run out.
+	LeaveNumbering(ctx context.Context, owner uuid.UUID) error
 }
 
 // SyncState is the state of chains for those who only look: cached, and behind

@@ -20,8 +20,9 @@ type Numbering struct {
 	Log       zerolog.Logger
 }
 
-// Run numbers until ctx ends, and returns its cause.
+// Run numbers until ctx ends, gives the numbering up, and returns ctx's cause.
 func (n Numbering) Run(ctx context.Context) error {
+	defer n.leave(ctx)
 	tick := time.NewTicker(n.Every)
 	defer tick.Stop()
 	for {
@@ -34,6 +35,14 @@ func (n Numbering) Run(ctx context.Context) error {
 		case <-tick.C:
 		case <-n.Wake:
 		}
+	}
+}
+
+func (n Numbering) leave(ctx context.Context) {
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := n.Sequencer.LeaveNumbering(leaving, n.Owner); err != nil {
+		n.Log.Debug().Err(err).Msg("numbering not given up")
 	}
 }
 

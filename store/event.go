@@ -46,6 +46,14 @@ func (s *Store) Number(ctx context.Context, owner uuid.UUID, limit int) (int, er
 	return int(numbered), nil
 }
 
+// LeaveNumbering implements indexer.Sequencer.
+func (s *Store) LeaveNumbering(ctx context.Context, owner uuid.UUID) error {
+	if err := s.queries(ctx).DropNumbering(ctx, owner); err != nil {
+		return fmt.Errorf("leave numbering: %w", err)
+	}
+	return nil
+}
+
 // EventsAfter returns up to limit events of a realm whose number is above after,
 // in their order. Events without a number are not there yet.
 func (s *Store) EventsAfter(ctx context.Context, realm indexer.Realm, after int64, limit int) ([]indexer.Event, error) {

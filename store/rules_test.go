@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tallyd/api/access"
+	"tallyd/api/webhook"
 	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/store"
@@ -86,7 +87,7 @@ func TestFailpointsAreCalled(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	called := map[string]bool{}
-	b, account, tip := start(t, store.Options{Failpoint: func(name string) error {
+	b, account, tip := start(t, store.Options{Secrets: newKeyset(t), Failpoint: func(name string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		called[name] = true
@@ -106,6 +107,7 @@ func TestFailpointsAreCalled(t *testing.T) {
 	stream, err := b.AcquireStream(ctx, venue.ID, b.lease.Owner, leaseTime)
 	require.NoError(t, err)
 	require.NoError(t, b.Sync(ctx, indexer.Syncing{Lease: stream.Lease, At: time.Now()}))
+	b.deliver(t)
 	require.NoError(t, b.DeleteUser(ctx, b.realm, b.user))
 	require.ErrorIs(t, second(b.ChangeKey(ctx, b.realm, "none", revoke)), indexer.ErrNotFound)
 	key := access.Key{ID: "k" + b.realm.Tenant, Realm: b.realm, Hash: []byte{1}}
@@ -118,6 +120,36 @@ func TestFailpointsAreCalled(t *testing.T) {
 		require.True(t, called[name], name)
 	}
 	require.Len(t, called, len(store.Failpoints()))
+}
+
+// deliver calls everything that a delivery passes through.
+func (b *bench) deliver(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	e, err := b.CreateEndpoint(ctx, webhook.Endpoint{ID: uuid.New(), Realm: b.realm, URL: "https://receiver.example", Concurrency: 1}, webhook.NewKey())
+	require.NoError(t, err)
+	_, err = b.ChangeEndpoint(ctx, b.realm, e.ID, func(*webhook.Endpoint) error { return nil })
+	require.NoError(t, err)
+	require.NoError(t, b.RotateSecret(ctx, b.realm, e.ID, webhook.NewKey(), time.Hour))
+	event, err := b.SendTest(ctx, b.realm, e.ID)
+	require.NoError(t, err)
+	b.events(t)
+	sender := uuid.New()
+	_, err = b.Beat(ctx, sender, time.Hour)
+	require.NoError(t, err)
+	_, err = b.FanOut(ctx, 1000)
+	require.NoError(t, err)
+	_, err = b.Claim(ctx, sender, time.Hour, nil, 10)
+	require.NoError(t, err)
+	_, err = b.Complete(ctx, sender, nil)
+	require.NoError(t, err)
+	require.NoError(t, b.Mark(ctx, map[uuid.UUID]string{e.ID: "it answers 500"}))
+	require.NoError(t, b.Disable(ctx, []uuid.UUID{e.ID}))
+	require.NoError(t, b.Leave(ctx, sender))
+	require.NoError(t, b.Resend(ctx, b.realm, e.ID, event))
+	_, err = b.Recover(ctx, b.realm, e.ID, time.Unix(0, 0))
+	require.NoError(t, err)
+	require.NoError(t, b.DeleteEndpoint(ctx, b.realm, e.ID))
 }
 
 // TestPausedOwner pauses an owner past its lease: whatever it does then is stale.

@@ -17,7 +17,6 @@ import (
 	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/store"
-	"tallyd/store/secret"
 )
 
 // expected is what the model holds a delivery to be.
@@ -215,11 +214,7 @@ func (m *queueModel) check(*rapid.T) {
 func TestQueueModel(t *testing.T) {
 	t.Parallel()
 	url := newDatabase(t)
-	text, err := secret.New()
-	require.NoError(t, err)
-	secrets, err := secret.Parse(text)
-	require.NoError(t, err)
-	s := openStore(t, store.Options{URL: url, Secrets: secrets})
+	s := openStore(t, store.Options{URL: url, Secrets: newKeyset(t)})
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })

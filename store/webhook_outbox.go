@@ -25,9 +25,15 @@ func (s *Store) FanOut(ctx context.Context, limit int) (int, error) {
 	if at.Upto == at.Position {
 		return 0, nil
 	}
-	fanned, err := q.FanOut(ctx, db.FanOutParams{Beyond: at.Position, Upto: at.Upto})
+	var fanned db.FanOutRow
+	err = s.single("fan_out", func() (err error) {
+		if fanned, err = q.FanOut(ctx, db.FanOutParams{Beyond: at.Position, Upto: at.Upto}); err != nil {
+			return fmt.Errorf("queue deliveries: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, fmt.Errorf("queue deliveries: %w", err)
+		return 0, err
 	}
 	if fanned.Moved == 0 {
 		return 0, nil // another process did
@@ -45,9 +51,15 @@ func (s *Store) Claim(ctx context.Context, owner uuid.UUID, lease time.Duration,
 	for id, n := range free {
 		p.Busy, p.Free = append(p.Busy, id), append(p.Free, int32(n))
 	}
-	rows, err := s.queries(ctx).ClaimDeliveries(ctx, p)
+	var rows []db.ClaimDeliveriesRow
+	err := s.single("claim", func() (err error) {
+		if rows, err = s.queries(ctx).ClaimDeliveries(ctx, p); err != nil {
+			return fmt.Errorf("claim deliveries: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("claim deliveries: %w", err)
+		return nil, err
 	}
 	claimed := make([]webhook.Claimed, 0, len(rows))
 	for i := range rows {
@@ -76,9 +88,15 @@ func (s *Store) Complete(ctx context.Context, owner uuid.UUID, outcomes []webhoo
 		p.Statuses, p.Errors = append(p.Statuses, int32(o.Status)), append(p.Errors, o.Error)
 		p.Headers, p.Bodies = append(p.Headers, string(o.Headers)), append(p.Bodies, append([]byte{}, o.Body...))
 	}
-	counted, err := s.queries(ctx).CompleteDeliveries(ctx, p)
+	var counted int64
+	err := s.single("complete", func() (err error) {
+		if counted, err = s.queries(ctx).CompleteDeliveries(ctx, p); err != nil {
+			return fmt.Errorf("write %d outcomes: %w", len(outcomes), err)
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, fmt.Errorf("write %d outcomes: %w", len(outcomes), err)
+		return 0, err
 	}
 	return int(counted), nil
 }
@@ -89,7 +107,7 @@ func (s *Store) Mark(ctx context.Context, endpoints map[uuid.UUID]string) error 
 	for id, why := range endpoints {
 		p.Ids, p.Errors = append(p.Ids, id), append(p.Errors, why)
 	}
-	if err := s.queries(ctx).MarkEndpoints(ctx, p); err != nil {
+	if err := s.single("mark", func() error { return s.queries(ctx).MarkEndpoints(ctx, p) }); err != nil {
 		return fmt.Errorf("mark %d endpoints: %w", len(endpoints), err)
 	}
 	return nil
@@ -97,7 +115,7 @@ func (s *Store) Mark(ctx context.Context, endpoints map[uuid.UUID]string) error 
 
 // Disable implements webhook.Outbox.
 func (s *Store) Disable(ctx context.Context, endpoints []uuid.UUID) error {
-	if err := s.queries(ctx).DisableGone(ctx, endpoints); err != nil {
+	if err := s.single("disable", func() error { return s.queries(ctx).DisableGone(ctx, endpoints) }); err != nil {
 		return fmt.Errorf("disable %d endpoints: %w", len(endpoints), err)
 	}
 	return nil
@@ -125,19 +143,28 @@ func (s *Store) Secrets(ctx context.Context, id uuid.UUID) ([]webhook.Secret, in
 // Beat implements webhook.Outbox.
 func (s *Store) Beat(ctx context.Context, owner uuid.UUID, alive time.Duration) (int, error) {
 	q := s.queries(ctx)
-	if err := q.BeatDispatcher(ctx, db.BeatDispatcherParams{ID: owner, Seconds: alive.Seconds()}); err != nil {
+	err := s.single("beat", func() error {
+		return q.BeatDispatcher(ctx, db.BeatDispatcherParams{ID: owner, Seconds: alive.Seconds()})
+	})
+	if err != nil {
 		return 0, fmt.Errorf("write sign of life: %w", err)
 	}
-	freed, err := q.FreeDeliveries(ctx)
+	var freed int64
+	err = s.single("take_over", func() (err error) {
+		if freed, err = q.FreeDeliveries(ctx); err != nil {
+			return fmt.Errorf("free deliveries: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, fmt.Errorf("free deliveries: %w", err)
+		return 0, err
 	}
 	return int(freed), nil
 }
 
 // Leave implements webhook.Outbox.
 func (s *Store) Leave(ctx context.Context, owner uuid.UUID) error {
-	if err := s.queries(ctx).EndDispatcher(ctx, &owner); err != nil {
+	if err := s.single("leave", func() error { return s.queries(ctx).EndDispatcher(ctx, &owner) }); err != nil {
 		return fmt.Errorf("give up deliveries: %w", err)
 	}
 	return nil

@@ -27,9 +27,10 @@ func TestDocument(t *testing.T) {
 	d.cfg.Chains = map[string]config.Chain{"btc": config.DefaultChain(config.FamilyBitcoin), "eth": config.DefaultChain(config.FamilyEVM)}
 	d.status = d.store
 	d.hooks = newWebhooks(d.cfg.Webhooks, d.store, d.owner, d.log)
-	gate, err := d.gate()
+	var err error
+	d.gate, err = d.openGate()
 	require.NoError(t, err)
-	router, err := d.router(gate)
+	router, err := d.router()
 	require.NoError(t, err)
 
 	w := httptest.NewRecorder()

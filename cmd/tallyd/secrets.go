@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -41,9 +40,6 @@ does both at once. Earlier keys stay: what they sealed is still there.
   tallyd secrets keyset --add --config tallyd.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !add && !promote && !rotate && cmd.Flags().Changed("config") {
-				return errors.New("a new keyset takes no settings: --config goes with --add, --promote and --rotate")
-			}
 			text, err := secret.New()
 			if add || promote || rotate {
 				text, err = editedKeyset(cmd, add || rotate, promote || rotate)

@@ -40,6 +40,18 @@ func (q *Queries) ChainEvents(ctx context.Context, arg ChainEventsParams) (int64
 	return result.RowsAffected(), nil
 }
 
+const dropNumbering = `-- name: DropNumbering :exec
+UPDATE sequencer
+SET owner = NULL
+WHERE owner = $1::uuid
+`
+
+// DropNumbering gives the numbering up if its owner has it.
+func (q *Queries) DropNumbering(ctx context.Context, owner uuid.UUID) error {
+	_, err := q.db.Exec(ctx, dropNumbering, owner)
+	return err
+}
+
 const eventsAfter = `-- name: EventsAfter :many
 SELECT
     id,

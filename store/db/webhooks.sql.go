@@ -1279,7 +1279,7 @@ SELECT
     e.resource_id
 FROM endpoints AS p
 CROSS JOIN fanout AS f
-JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq <= f.position
+JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq <= greatest(f.position, p.since)
 WHERE p.id = $1
 AND (e.seq = $2::bigint OR (
     $2::bigint = 0
@@ -1309,7 +1309,8 @@ type QueueMissingParams struct {
 
 // QueueMissing queues events of the past that an endpoint wants and was never
 // sent: one event whatever the endpoint's filter, or all that pass it since a
-// time. What is not fanned out yet is left to that.
+// time. What is not fanned out yet is left to that, unless it happened before the
+// endpoint was made: fanning out passes over that.
 func (q *Queries) QueueMissing(ctx context.Context, arg QueueMissingParams) (int64, error) {
 	result, err := q.db.Exec(ctx, queueMissing, arg.EndpointID, arg.Seq, arg.Since)
 	if err != nil {

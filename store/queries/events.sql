@@ -68,3 +68,9 @@ SET
     last = @last,
     owner = @owner::uuid,
     lease_until = clock_timestamp() + make_interval(secs => @seconds::float8);
+
+-- name: DropNumbering :exec
+-- DropNumbering gives the numbering up if its owner has it.
+UPDATE sequencer
+SET owner = NULL
+WHERE owner = @owner::uuid;

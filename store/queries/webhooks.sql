@@ -549,7 +549,8 @@ AND (d.seq = @seq::bigint OR (@seq::bigint = 0 AND e.occurred_at >= @since::time
 -- name: QueueMissing :execrows
 -- QueueMissing queues events of the past that an endpoint wants and was never
 -- sent: one event whatever the endpoint's filter, or all that pass it since a
--- time. What is not fanned out yet is left to that.
+-- time. What is not fanned out yet is left to that, unless it happened before the
+-- endpoint was made: fanning out passes over that.
 INSERT INTO deliveries (endpoint_id, seq, resource_id)
 SELECT
     p.id,
@@ -557,7 +558,7 @@ SELECT
     e.resource_id
 FROM endpoints AS p
 CROSS JOIN fanout AS f
-JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq <= f.position
+JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq <= greatest(f.position, p.since)
 WHERE p.id = @endpoint_id
 AND (e.seq = @seq::bigint OR (
     @seq::bigint = 0
