@@ -219,6 +219,17 @@ func (b *Bitcoin) Mempool(ctx context.Context) ([]string, error) {
 	return ids, b.Call(ctx, "getrawmempool", &ids)
 }
 
+// ForgetMempool starts a bitcoind again that remembers no transaction that waits.
+func (b *Bitcoin) ForgetMempool(ctx context.Context) error {
+	if err := b.Stop(ctx); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(b.command.Dir, "regtest", "mempool.dat")); err != nil {
+		return fmt.Errorf("forget the mempool: %w", err)
+	}
+	return b.Restart(ctx)
+}
+
 // Generate mines n blocks with what the mempool holds, paying the mining address,
 // and returns their hashes.
 func (b *Bitcoin) Generate(ctx context.Context, n int) ([]string, error) {

@@ -272,9 +272,3 @@ func (e *Ethereum) number(ctx context.Context, method string, params ...any) (*b
 func (e *Ethereum) Mine(ctx context.Context, n int) error {
 	return e.Call(ctx, "anvil_mine", nil, fmt.Sprintf("%#x", n))
 }
-
-// Reorg replaces anvil's last blocks by as many empty ones. Their transactions
-// are gone.
-func (e *Ethereum) Reorg(ctx context.Context, depth int) error {
-	return e.Call(ctx, "anvil_reorg", nil, depth, []any{})
-}

@@ -119,6 +119,45 @@ func TestAnvilRestart(t *testing.T) {
 	require.Empty(t, left)
 }
 
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	e := TestAnvil(t)
+	ctx := t.Context()
+	// Two transactions in one block, then a block with nothing, then one more.
+	require.NoError(t, e.AutoMine(ctx, false))
+	var raws []string
+	for n, to := range []string{alice, bob} {
+		hash, err := e.Send(ctx, Transaction{From: e.Accounts[n], To: to, Value: big.NewInt(3)})
+		require.NoError(t, err)
+		raw, err := e.Raw(ctx, hash)
+		require.NoError(t, err)
+		raws = append(raws, raw)
+	}
+	require.NoError(t, e.Mine(ctx, 1))
+	require.NoError(t, e.AutoMine(ctx, true))
+	require.NoError(t, e.Mine(ctx, 1))
+	_, err := e.Transact(ctx, Transaction{To: alice, Value: big.NewInt(4)})
+	require.NoError(t, err)
+	first := blockHashes(t, e)
+	branch, err := e.Branch(ctx, 3)
+	require.NoError(t, err)
+
+	require.NoError(t, e.Rollback(ctx, 3))
+	require.Equal(t, []int64{0, 0}, wei(t, e, alice, bob))
+	_, err = e.Transact(ctx, Transaction{To: bob, Value: big.NewInt(9)})
+	require.NoError(t, err)
+	require.NoError(t, e.Rollback(ctx, 1))
+	require.NoError(t, e.Replay(ctx, branch))
+	require.Equal(t, first, blockHashes(t, e))
+	require.Equal(t, []int64{7, 3}, wei(t, e, alice, bob))
+
+	require.NoError(t, e.ReorgTo(ctx, 3, []string{raws[1], raws[0]}))
+	other, err := e.Branch(ctx, 3)
+	require.NoError(t, err)
+	require.Equal(t, []string{branch[0].Transactions[1], branch[0].Transactions[0]}, other[0].Transactions)
+	require.Equal(t, []int64{3, 3}, wei(t, e, alice, bob))
+}
+
 func TestGethRestart(t *testing.T) {
 	t.Parallel()
 	e := TestGeth(t)

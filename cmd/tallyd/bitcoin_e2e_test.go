@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -199,6 +200,7 @@ func TestBitcoinHistories(t *testing.T) {
 
 			w.replace(1, 2)
 			w.check("reorg of depth 1: the payments wait again")
+			w.pendingIs("they wait again", 2, "2000")
 			w.generate(1)
 			w.check("mined again at another height")
 
@@ -211,6 +213,7 @@ func TestBitcoinHistories(t *testing.T) {
 			w.away()
 			w.deep(100)
 			if name == "bitcoind" {
+				w.dropped()
 				w.scan()
 			}
 		})
@@ -242,8 +245,43 @@ func (w *bitcoinWorld) replaced() {
 	w.payFrom(w.miner, localnode.Payment{Inputs: inputs, Fee: 100_000, Replaceable: true}, 44_000, 0)
 	w.pendingIs("replaced", 2, "0")
 	w.pendingIs("the replacement", 0, "44000")
+	require.Equal(w.t, "replaced", w.statusOf(2, first))
 	w.generate(1)
 	w.check("the replacement mined")
+}
+
+// dropped makes the node forget a payment that waits, and then hear of it again.
+func (w *bitcoinWorld) dropped() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	tx := w.pay(34_000, 1)
+	w.pendingIs("to be forgotten", 1, "34000")
+	before := total(w.accounts[1].balance().amounts)
+	require.NoError(w.t, w.node.ForgetMempool(ctx))
+	w.pendingIs("forgotten", 1, "0")
+	require.Equal(w.t, "dropped", w.statusOf(1, tx))
+	require.Equal(w.t, before, total(w.accounts[1].balance().amounts))
+	_, err := w.node.Send(ctx, tx)
+	require.NoError(w.t, err)
+	w.pendingIs("heard of again", 1, "34000")
+	require.Equal(w.t, "pending", w.statusOf(1, tx))
+	w.generate(1)
+	w.check("mined after all")
+	require.Equal(w.t, "confirmed", w.statusOf(1, tx))
+}
+
+// statusOf returns what an account's list says of a transaction.
+func (w *bitcoinWorld) statusOf(n int, tx *wire.MsgTx) string {
+	w.t.Helper()
+	a := w.accounts[n]
+	status, page := w.call("GET", "/v1/onchain/btc/account/"+a.id+"/transactions?limit=500", "Authorization", "Bearer "+a.token, nil)
+	require.Equal(w.t, http.StatusOK, status, page)
+	for _, one := range page["transactions"].([]any) {
+		if listed := one.(map[string]any); listed["transaction_id"] == tx.TxHash().String() {
+			return listed["status"].(string)
+		}
+	}
+	return ""
 }
 
 // inputsOf returns the coins a transaction of the miner spends.
@@ -273,6 +311,7 @@ func (w *bitcoinWorld) foreign() {
 	w.t.Helper()
 	ctx := w.t.Context()
 	ours := w.pay(77_000, 0, 2)
+	w.pendingIs("what it spends is known", 0, "77000")
 	inputs := w.inputsOf(ours)
 	w.generate(1)
 	w.check("to be undone")
@@ -284,6 +323,7 @@ func (w *bitcoinWorld) foreign() {
 	require.NoError(w.t, err)
 	w.replace(1, 2, theirs)
 	w.check("replaced by a foreign payment on another branch")
+	require.Equal(w.t, "replaced", w.statusOf(0, ours))
 }
 
 // deep replaces depth blocks that hold payments.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -76,8 +77,8 @@ func (w *ethereumWorld) give(n int, units int64) {
 	w.transact(localnode.Transaction{To: w.token, Data: localnode.TransferData(w.people[n], big.NewInt(units))})
 }
 
-// check waits until the daemon is level with the node, and compares every
-// balance with what the node says of the block the balance names.
+// check waits until the daemon is level with the node, and holds everything it
+// says meanwhile to what the node says of the blocks that are named.
 func (w *ethereumWorld) check(what string) {
 	w.t.Helper()
 	ctx := w.t.Context()
@@ -86,27 +87,62 @@ func (w *ethereumWorld) check(what string) {
 	}
 	require.NoError(w.t, w.node.Call(ctx, "eth_getBlockByNumber", &head, "latest", false))
 	for i, a := range w.accounts {
-		var got held
 		w.eventually(fmt.Sprintf("%s: account %d is level with the node", what, i), func() bool {
-			got = a.balance()
+			got := a.balance()
+			w.truthful(what, i, got)
 			return got.level && got.asOf == head.Hash && w.agrees(i, got)
 		})
 	}
 }
 
-// agrees reports whether the amounts are those of the node now. A balance that
-// lags behind its block is read again by the daemon within moments.
+// agrees reports whether the amounts are those of the node's head. A balance that
+// was not read yet after its block stands there as of an older one.
 func (w *ethereumWorld) agrees(i int, got held) bool {
 	w.t.Helper()
-	native, err := w.node.Balance(w.t.Context(), w.people[i], "latest")
-	require.NoError(w.t, err)
-	token, err := w.node.TokenBalance(w.t.Context(), w.token, w.people[i], "latest")
-	require.NoError(w.t, err)
+	native, token := w.held(i, map[string]any{"blockHash": got.asOf})
 	shown := map[bool]string{true: "0", false: "0"}
 	for asset, amount := range got.amounts {
 		shown[strings.Contains(asset, "/erc20:")] = amount
 	}
-	return shown[false] == native.String() && shown[true] == token.String()
+	return shown[false] == native && shown[true] == token
+}
+
+// held returns what the node says a person holds at a block, "" where it does not
+// know the block any more.
+func (w *ethereumWorld) held(i int, at any) (native, token string) {
+	w.t.Helper()
+	ask := func(method string, params ...any) string {
+		var word string
+		err := w.node.Call(w.t.Context(), method, &word, params...)
+		if _, refused := errors.AsType[*localnode.RPCError](err); refused {
+			return ""
+		}
+		require.NoError(w.t, err)
+		n, ok := new(big.Int).SetString(strings.TrimPrefix(word, "0x"), 16)
+		require.True(w.t, ok, word)
+		return n.String()
+	}
+	data := fmt.Sprintf("0x70a08231%064s", strings.TrimPrefix(w.people[i], "0x")) // balanceOf(address)
+	return ask("eth_getBalance", w.people[i], at), ask("eth_call", map[string]any{"to": w.token, "data": data}, at)
+}
+
+// truthful holds each amount to the node's at the block it names. It returns how
+// many it could compare: a block that the node has left tells nothing.
+func (w *ethereumWorld) truthful(what string, i int, got held) (compared int) {
+	w.t.Helper()
+	for asset, amount := range got.amounts {
+		native, token := w.held(i, map[string]any{"blockHash": got.at[asset]})
+		want := native
+		if strings.Contains(asset, "/erc20:") {
+			want = token
+		}
+		if want == "" {
+			continue
+		}
+		require.Equal(w.t, want, amount, "%s: %s of account %d at %s", what, asset, i, got.at[asset])
+		compared++
+	}
+	return compared
 }
 
 func TestEthereumHistories(t *testing.T) {
@@ -143,6 +179,11 @@ func TestEthereumHistories(t *testing.T) {
 		w.check(fmt.Sprintf("after the reorg of depth %d", depth))
 	}
 
+	w.swapped()
+	w.foreign()
+	w.back()
+	w.lagging()
+
 	w.stop()
 	w.give(0, 21)
 	require.NoError(t, node.Reorg(t.Context(), 2))
@@ -150,6 +191,106 @@ func TestEthereumHistories(t *testing.T) {
 	w.start()
 	w.check("after a reorg while the daemon was down")
 	w.history()
+}
+
+// swapped mines two payments in one block, and then the same two in the opposite
+// order: the log of the one stands at another place of its block.
+func (w *ethereumWorld) swapped() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.transact(localnode.Transaction{To: w.token, Data: localnode.TransferData(w.node.Accounts[1], big.NewInt(1_000))})
+	require.NoError(w.t, w.node.AutoMine(ctx, false))
+	var raws []string
+	for n, units := range []int64{31, 32} {
+		hash, err := w.node.Send(ctx, localnode.Transaction{
+			From: w.node.Accounts[n], To: w.token, Data: localnode.TransferData(w.people[n], big.NewInt(units)),
+		})
+		require.NoError(w.t, err)
+		raw, err := w.node.Raw(ctx, hash)
+		require.NoError(w.t, err)
+		raws = append(raws, raw)
+	}
+	require.NoError(w.t, w.node.Mine(ctx, 1))
+	require.NoError(w.t, w.node.AutoMine(ctx, true))
+	first, err := w.node.Branch(ctx, 1)
+	require.NoError(w.t, err)
+	require.Len(w.t, first[0].Transactions, 2)
+	w.check("two payments in one order")
+
+	// anvil orders by what is paid; which came first does not matter.
+	if raw, err := w.node.Raw(ctx, first[0].Transactions[0]); err == nil && raw == raws[0] {
+		raws[0], raws[1] = raws[1], raws[0]
+	}
+	require.NoError(w.t, w.node.ReorgTo(ctx, 1, raws))
+	second, err := w.node.Branch(ctx, 1)
+	require.NoError(w.t, err)
+	require.Equal(w.t, []string{first[0].Transactions[1], first[0].Transactions[0]}, second[0].Transactions)
+	w.check("the same two at other positions")
+}
+
+// foreign mines a payment, and then another branch in which the sender has paid a
+// stranger with the same nonce instead.
+func (w *ethereumWorld) foreign() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.pay(2, 77_000)
+	w.check("to be undone")
+	require.NoError(w.t, w.node.Rollback(ctx, 1))
+	w.transact(localnode.Transaction{To: "0x00000000000000000000000000000000dead0001", Value: big.NewInt(50_000)})
+	require.NoError(w.t, w.node.Mine(ctx, 1))
+	w.check("replaced by a foreign payment on another branch")
+}
+
+// back moves the node to another branch and then back to the first, whose blocks
+// are the same again.
+func (w *ethereumWorld) back() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.pay(0, 13_000)
+	w.give(1, 14)
+	w.pay(2, 15_000)
+	w.check("the first branch")
+	first, err := w.node.Branch(ctx, 3)
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.node.Rollback(ctx, 3))
+	w.give(0, 16)
+	w.pay(1, 17_000)
+	require.NoError(w.t, w.node.Mine(ctx, 2))
+	w.check("the other branch")
+	require.NoError(w.t, w.node.Rollback(ctx, 4))
+	require.NoError(w.t, w.node.Replay(ctx, first))
+	require.NoError(w.t, w.node.Mine(ctx, 2))
+	w.check("back on the first branch")
+}
+
+// lagging makes the node forget its last blocks, and then be on a branch of its
+// own that is shorter: it is behind, and nothing of ours is taken back.
+func (w *ethereumWorld) lagging() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.pay(0, 18_000)
+	w.give(1, 19)
+	require.NoError(w.t, w.node.Mine(ctx, 1))
+	w.check("before the node lags")
+	before := []held{w.accounts[0].balance(), w.accounts[1].balance()}
+	ours, err := w.node.Branch(ctx, 3)
+	require.NoError(w.t, err)
+	lags := func(what string) {
+		w.t.Helper()
+		w.eventually(what, func() bool { return w.accounts[0].balance().state["status"] == "lagging" })
+		for i, was := range before {
+			got := w.accounts[i].balance()
+			require.Equal(w.t, was.amounts, got.amounts, what)
+			require.Equal(w.t, was.asOf, got.asOf, what)
+		}
+	}
+	require.NoError(w.t, w.node.Rollback(ctx, 2))
+	lags("the node has lost two blocks")
+	w.pay(2, 20_000)
+	lags("the node is on a shorter branch")
+	require.NoError(w.t, w.node.Rollback(ctx, 2))
+	require.NoError(w.t, w.node.Replay(ctx, ours))
+	w.check("the node is back")
 }
 
 // nativeAsset returns the asset of a balance that is no token.

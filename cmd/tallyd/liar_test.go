@@ -323,23 +323,7 @@ func (w *liedWorld) truthful() {
 	w.t.Helper()
 	compared := 0
 	for i, a := range w.accounts {
-		status, answer := w.call("GET", "/v1/onchain/eth/account/"+a.id+"/balance", "Authorization", "Bearer "+a.token, nil)
-		require.Equal(w.t, http.StatusOK, status, answer)
-		for _, one := range answer["balance"].([]any) {
-			held := one.(map[string]any)
-			at := map[string]any{"blockHash": held["as_of"].(map[string]any)["hash"]}
-			var word string
-			if strings.Contains(held["currency"].(string), "/erc20:") {
-				data := fmt.Sprintf("0x70a08231%064s", strings.TrimPrefix(w.people[i], "0x")) // balanceOf(address)
-				require.NoError(w.t, w.node.Call(w.t.Context(), "eth_call", &word, map[string]any{"to": w.token, "data": data}, at))
-			} else {
-				require.NoError(w.t, w.node.Call(w.t.Context(), "eth_getBalance", &word, w.people[i], at))
-			}
-			truth, ok := new(big.Int).SetString(strings.TrimPrefix(word, "0x"), 16)
-			require.True(w.t, ok, word)
-			require.Equal(w.t, truth.String(), held["base_units"], "%s of account %d at %v", held["currency"], i, at)
-			compared++
-		}
+		compared += w.ethereumWorld.truthful("while somebody lies", i, a.balance())
 	}
 	require.GreaterOrEqual(w.t, compared, 2, "balances of those who were paid first")
 }

@@ -177,6 +177,7 @@ type held struct {
 	amounts map[string]string // base units by asset
 	pending map[string]string
 	proofs  map[string]string
+	at      map[string]string // hash of the block each amount is true as of, by asset
 	state   map[string]any
 }
 
@@ -186,7 +187,7 @@ func (a account) balance() held {
 	status, answer := a.s.call("GET", fmt.Sprintf("/v1/onchain/%s/account/%s/balance", a.chain, a.id), "Authorization", "Bearer "+a.token, nil)
 	require.Equal(a.s.t, 200, status, answer)
 	state := answer["state"].(map[string]any)
-	h := held{state: state, amounts: map[string]string{}, pending: map[string]string{}, proofs: map[string]string{}}
+	h := held{state: state, amounts: map[string]string{}, pending: map[string]string{}, proofs: map[string]string{}, at: map[string]string{}}
 	h.level = state["last_sync"] != nil && state["status"] == "level"
 	if at, ok := answer["as_of"].(map[string]any); ok {
 		h.asOf, _ = at["hash"].(string)
@@ -199,6 +200,9 @@ func (a account) balance() held {
 		for _, one := range amounts {
 			amount := one.(map[string]any)
 			into[amount["currency"].(string)] = amount["base_units"].(string)
+			if at, ok := amount["as_of"].(map[string]any); ok {
+				h.at[amount["currency"].(string)] = at["hash"].(string)
+			}
 			if proof, ok := amount["proof"].(string); ok {
 				h.proofs[amount["currency"].(string)] = proof
 			}
