@@ -38,10 +38,11 @@ const patience = 2 * time.Minute
 
 // stack is a whole daemon in this process, on a database of its own.
 type stack struct {
-	t    *testing.T
-	cfg  config.Config
-	url  string // of the API, while it runs
-	stop func()
+	t      *testing.T
+	cfg    config.Config
+	url    string // of the API, while it runs
+	tenant string // of calls with the master key; "" for the default
+	stop   func()
 
 	daemon *daemon   // once started
 	log    io.Writer // where it logs, everything; nil for nowhere
@@ -124,6 +125,9 @@ func (s *stack) call(method, path, header, value string, body any) (int, map[str
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, &raw)
 	require.NoError(s.t, err)
 	request.Header.Set(header, value)
+	if s.tenant != "" {
+		request.Header.Set("X-Tenant", s.tenant)
+	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
