@@ -99,7 +99,7 @@ func (w *bitcoinWorld) replace(depth, n int, txs ...*wire.MsgTx) {
 }
 
 // oracle replays the node's chain naively and returns what each script holds.
-func oracle(ctx context.Context, t *testing.T, node *localnode.Bitcoin, scripts ...[]byte) []int64 {
+func oracle(ctx context.Context, t testing.TB, node *localnode.Bitcoin, scripts ...[]byte) []int64 {
 	t.Helper()
 	watched := map[string]int{}
 	for i, script := range scripts {

@@ -256,7 +256,7 @@ func (m *mortal) attach(token, wallet string) {
 }
 
 // until waits until done is true, in the test's own goroutine: done may fail it.
-func until(t *testing.T, what string, done func() bool) {
+func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -24,7 +24,7 @@ type ethereumWorld struct {
 	accounts []account
 }
 
-func ethereumChain(t *testing.T, node *localnode.Ethereum, token string, urls ...string) config.Chain {
+func ethereumChain(t testing.TB, node *localnode.Ethereum, token string, urls ...string) config.Chain {
 	t.Helper()
 	var id string
 	require.NoError(t, node.Call(t.Context(), "eth_chainId", &id))

@@ -38,7 +38,7 @@ const patience = 2 * time.Minute
 
 // stack is a whole daemon in this process, on a database of its own.
 type stack struct {
-	t      *testing.T
+	t      testing.TB
 	cfg    config.Config
 	url    string // of the API, while it runs
 	tenant string // of calls with the master key; "" for the default
@@ -49,7 +49,7 @@ type stack struct {
 }
 
 // newStack returns a stack that is not started yet, with test chains.
-func newStack(t *testing.T, chains map[string]config.Chain) *stack {
+func newStack(t testing.TB, chains map[string]config.Chain) *stack {
 	t.Helper()
 	cfg := config.Config{Listen: "127.0.0.1:0", Chains: chains}
 	cfg.Database = config.Database{URL: config.NewURL(migratedDatabase(t)), Pooler: "session", MaxConns: 8}
@@ -65,7 +65,7 @@ func newStack(t *testing.T, chains map[string]config.Chain) *stack {
 }
 
 // migratedDatabase returns the URL of a fresh database with our schema.
-func migratedDatabase(t *testing.T) string {
+func migratedDatabase(t testing.TB) string {
 	t.Helper()
 	sum := sha256.New()
 	names, err := fs.Glob(migrations.Files, "*.sql")
