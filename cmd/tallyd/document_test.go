@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/config"
 )
 
@@ -25,7 +26,7 @@ func TestDocument(t *testing.T) {
 		JWTSeed: config.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32))),
 	}
 	d.cfg.Chains = map[string]config.Chain{"btc": config.DefaultChain(config.FamilyBitcoin), "eth": config.DefaultChain(config.FamilyEVM)}
-	d.status = d.store
+	d.status, d.limiter, d.replays = d.store, access.NewLocal(nil), d.store
 	d.hooks = newWebhooks(d.cfg.Webhooks, d.store, d.owner, d.log)
 	var err error
 	d.gate, err = d.openGate()
