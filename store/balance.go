@@ -34,7 +34,7 @@ func (s *Store) AccountBalances(ctx context.Context, realm indexer.Realm, userID
 
 func (s *Store) balances(ctx context.Context, which db.AccountStatesParams) ([]indexer.AccountBalance, error) {
 	var b balanceReading
-	err := s.read(ctx, func(tx pgx.Tx) error {
+	err := s.readOften(ctx, func(tx pgx.Tx) error {
 		b.q = db.New(tx)
 		states, err := b.q.AccountStates(ctx, which)
 		if err != nil {

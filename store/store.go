@@ -170,10 +170,22 @@ func (s *Store) write(ctx context.Context, name string, f func(q *db.Queries) er
 // request it is the request's own, which sees what the request wrote, and each
 // statement its own moment.
 func (s *Store) read(ctx context.Context, f func(tx pgx.Tx) error) error {
+	return s.readAs(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+}
+
+// readOften is read for statements that are asked all the time and need the same
+// plan whatever they are asked for. Postgres would plan them anew each time, since
+// it takes a list of unknown length for a long one, and longer than it reads.
+func (s *Store) readOften(ctx context.Context, f func(tx pgx.Tx) error) error {
+	const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan`
+	return s.readAs(ctx, pgx.TxOptions{BeginQuery: begin}, f)
+}
+
+func (s *Store) readAs(ctx context.Context, opts pgx.TxOptions, f func(tx pgx.Tx) error) error {
 	if r := s.requestOf(ctx); r != nil {
 		return f(r.tx)
 	}
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	tx, err := s.pool.BeginTx(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

@@ -35,7 +35,15 @@ SELECT
     h.none,
     h.from_height,
     h.method
-FROM accounts AS a
+FROM (
+    SELECT $1::uuid AS id
+    UNION ALL
+    SELECT u.id
+    FROM accounts AS u
+    WHERE u.user_id = $2::uuid
+    AND u.deleted_at IS NULL
+) AS w
+JOIN accounts AS a ON a.id = w.id
 JOIN cursors AS c ON c.chain = a.chain
 JOIN assets AS x ON x.chain = a.chain AND x.native
 LEFT JOIN blocks AS b ON b.chain = c.chain AND b.hash = c.hash
@@ -50,18 +58,17 @@ CROSS JOIN LATERAL (
     JOIN scripts AS s ON s.id = l.script_id
     WHERE l.account_id = a.id
 ) AS h
-WHERE a.tenant = $1
-AND a.environment = $2
+WHERE a.tenant = $3
+AND a.environment = $4
 AND a.deleted_at IS NULL
-AND (a.id = $3::uuid OR a.user_id = $4::uuid)
 ORDER BY a.created_at, a.id
 `
 
 type AccountStatesParams struct {
-	Tenant      string
-	Environment string
 	ID          *uuid.UUID
 	UserID      *uuid.UUID
+	Tenant      string
+	Environment string
 }
 
 type AccountStatesRow struct {
@@ -88,13 +95,14 @@ type AccountStatesRow struct {
 }
 
 // AccountStates returns accounts of a realm with how far they are: one of them,
-// or all of one user.
+// or all of one user. Which, is a list of ids and no OR: with an OR a plan that
+// is kept for all parameters reads every account.
 func (q *Queries) AccountStates(ctx context.Context, arg AccountStatesParams) ([]AccountStatesRow, error) {
 	rows, err := q.db.Query(ctx, accountStates,
-		arg.Tenant,
-		arg.Environment,
 		arg.ID,
 		arg.UserID,
+		arg.Tenant,
+		arg.Environment,
 	)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 -- name: AccountStates :many
 -- AccountStates returns accounts of a realm with how far they are: one of them,
--- or all of one user.
+-- or all of one user. Which, is a list of ids and no OR: with an OR a plan that
+-- is kept for all parameters reads every account.
 SELECT
     sqlc.embed(a),
     c.family,
@@ -22,7 +23,15 @@ SELECT
     h.none,
     h.from_height,
     h.method
-FROM accounts AS a
+FROM (
+    SELECT sqlc.narg('id')::uuid AS id
+    UNION ALL
+    SELECT u.id
+    FROM accounts AS u
+    WHERE u.user_id = sqlc.narg('user_id')::uuid
+    AND u.deleted_at IS NULL
+) AS w
+JOIN accounts AS a ON a.id = w.id
 JOIN cursors AS c ON c.chain = a.chain
 JOIN assets AS x ON x.chain = a.chain AND x.native
 LEFT JOIN blocks AS b ON b.chain = c.chain AND b.hash = c.hash
@@ -40,7 +49,6 @@ CROSS JOIN LATERAL (
 WHERE a.tenant = @tenant
 AND a.environment = @environment
 AND a.deleted_at IS NULL
-AND (a.id = sqlc.narg('id')::uuid OR a.user_id = sqlc.narg('user_id')::uuid)
 ORDER BY a.created_at, a.id;
 
 -- name: SumBalances :many
