@@ -130,8 +130,8 @@ func (d Deposits) check(p problems, key string, c Chain) {
 	}
 }
 
-func (credit Credit) check(p problems, key string, c Chain) {
-	if credit.Tag == CreditSafe && c.Finality.Tag == "" {
+func (c Credit) check(p problems, key string, chain Chain) {
+	if c.Tag == CreditSafe && chain.Finality.Tag == "" {
 		p.add(key, "can be safe only where finality.tag is set")
 	}
 }

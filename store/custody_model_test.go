@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
@@ -255,7 +256,7 @@ func (m *custodyModel) checkWallet(w custody.Wallet, halted, complete bool) {
 			continue
 		}
 		alive[key] = true
-		require.Equal(m.t, fmt.Sprint(p.amount), d.Amount.String())
+		require.Equal(m.t, strconv.Itoa(p.amount), d.Amount.String())
 		switch {
 		case p.height < 0:
 			require.Equal(m.t, custody.Detected, d.State)

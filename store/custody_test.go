@@ -269,7 +269,6 @@ func TestAddresses(t *testing.T) {
 // A transaction that fails after an address was derived has given none away.
 func TestAddressFaults(t *testing.T) {
 	t.Parallel()
-	ctx := t.Context()
 	for _, at := range []string{store.BeforeBegin, store.BeforeCommit, store.AfterCommit} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
@@ -277,9 +276,9 @@ func TestAddressFaults(t *testing.T) {
 			d, _ := newDesk(t, store.Options{Failpoint: f.fail}, chains.FamilyBitcoin, depth(1))
 			vault := d.newVault(t)
 			f.arm("create_wallet" + at)
-			_, err := d.CreateWallet(ctx, d.wallet(vault, d.chain.Native.ID), derive)
+			_, err := d.CreateWallet(t.Context(), d.wallet(vault, d.chain.Native.ID), derive)
 			require.ErrorIs(t, err, errFault)
-			made, err := d.VaultWallets(ctx, d.realm, vault)
+			made, err := d.VaultWallets(t.Context(), d.realm, vault)
 			require.NoError(t, err)
 			if at == store.AfterCommit {
 				require.Len(t, made, 1)

@@ -259,8 +259,8 @@ func TestGasTopUpIsNoDeposit(t *testing.T) {
 	topup.Peer = treasury.Script
 	sweep := e.log(2, 1, native, 8)
 	sweep.Peer = script(100)
-	real := e.log(3, 0, native, 5)
-	e.mine(t, transfers(topup, sweep, real), reading{0, native, 14}, reading{1, native, 8})
+	payment := e.log(3, 0, native, 5)
+	e.mine(t, transfers(topup, sweep, payment), reading{0, native, 14}, reading{1, native, 8})
 	require.Equal(t, "0 5 0", e.holds(t, a))
 	require.Equal(t, "0 0 0", e.holds(t, b))
 	e.sound(t)

@@ -73,37 +73,44 @@ func TestUnconfirmedDeposits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		then  func(d *desk, t *testing.T, tip chains.BlockRef)
+		then  func(t *testing.T, d *desk, tip chains.BlockRef)
 		state custody.DepositState
 		holds string
 		told  []string // after deposit.detected
 	}{
-		{name: "Dropped", state: custody.Dropped, holds: "0 0 0", told: []string{"deposit.dropped"}, then: func(d *desk, t *testing.T, _ chains.BlockRef) {
+		{name: "Dropped", state: custody.Dropped, holds: "0 0 0", told: []string{"deposit.dropped"}, then: func(t *testing.T, d *desk, _ chains.BlockRef) {
+			t.Helper()
 			d.amend(t, indexer.Amendment{Dropped: []chains.Hash{hash('t', 1)}})
 		}},
-		{name: "Revived", state: custody.Detected, holds: "500 0 0", told: []string{"deposit.dropped", "deposit.detected"}, then: func(d *desk, t *testing.T, _ chains.BlockRef) {
+		{name: "Revived", state: custody.Detected, holds: "500 0 0", told: []string{"deposit.dropped", "deposit.detected"}, then: func(t *testing.T, d *desk, _ chains.BlockRef) {
+			t.Helper()
 			d.amend(t, indexer.Amendment{Dropped: []chains.Hash{hash('t', 1)}})
 			d.amend(t, indexer.Amendment{Revived: []chains.Hash{hash('t', 1)}})
 		}},
-		{name: "ReplacedInTheMempoolByOneThatPaysElsewhere", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(d *desk, t *testing.T, _ chains.BlockRef) {
+		{name: "ReplacedInTheMempoolByOneThatPaysElsewhere", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(t *testing.T, d *desk, _ chains.BlockRef) {
+			t.Helper()
 			d.amend(t, indexer.Amendment{Pending: []chains.UnconfirmedTx{pending(2, chains.Match{Spends: []chains.Spend{spend(2, 70)}})}})
 		}},
-		{name: "ReplacedInABlock", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(d *desk, t *testing.T, tip chains.BlockRef) {
+		{name: "ReplacedInABlock", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(t *testing.T, d *desk, tip chains.BlockRef) {
+			t.Helper()
 			d.apply(t, tip, 2, chains.Match{Spends: []chains.Spend{spend(2, 70)}})
 		}},
 		// The parent of the payment is replaced, and the payment with it.
-		{name: "ParentReplaced", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(d *desk, t *testing.T, tip chains.BlockRef) {
+		{name: "ParentReplaced", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(t *testing.T, d *desk, tip chains.BlockRef) {
+			t.Helper()
 			watched := d.pay(70, 1, 9)
 			d.amend(t, indexer.Amendment{Pending: []chains.UnconfirmedTx{pending(70, transfers(watched), spend(70, 71))}})
 			d.apply(t, tip, 2, chains.Match{Spends: []chains.Spend{spend(3, 71)}})
 		}},
-		{name: "DroppedAndReplacedAtOnce", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(d *desk, t *testing.T, _ chains.BlockRef) {
+		{name: "DroppedAndReplacedAtOnce", state: custody.Replaced, holds: "0 0 0", told: []string{"deposit.replaced"}, then: func(t *testing.T, d *desk, _ chains.BlockRef) {
+			t.Helper()
 			d.amend(t, indexer.Amendment{
 				Dropped: []chains.Hash{hash('t', 1)},
 				Pending: []chains.UnconfirmedTx{pending(2, chains.Match{Spends: []chains.Spend{spend(2, 70)}})},
 			})
 		}},
-		{name: "ReplacedAndMinedAllTheSame", state: custody.Credited, holds: "0 500 0", told: []string{"deposit.replaced", "deposit.confirming", "deposit.credited"}, then: func(d *desk, t *testing.T, tip chains.BlockRef) {
+		{name: "ReplacedAndMinedAllTheSame", state: custody.Credited, holds: "0 500 0", told: []string{"deposit.replaced", "deposit.confirming", "deposit.credited"}, then: func(t *testing.T, d *desk, tip chains.BlockRef) {
+			t.Helper()
 			d.amend(t, indexer.Amendment{Pending: []chains.UnconfirmedTx{pending(2, chains.Match{Spends: []chains.Spend{spend(2, 70)}})}})
 			d.apply(t, tip, 2, transfers(d.to(1, 0, 500)))
 		}},
@@ -115,7 +122,7 @@ func TestUnconfirmedDeposits(t *testing.T) {
 			d.connect(t, script(1))
 			d.amend(t, indexer.Amendment{Pending: []chains.UnconfirmedTx{pending(1, transfers(d.to(1, 0, 500)), spend(1, 70))}})
 			require.Equal(t, "500 0 0", d.holds(t, w))
-			tt.then(d, t, tip)
+			tt.then(t, d, tip)
 			require.Equal(t, []custody.DepositState{tt.state}, d.states(t, w))
 			require.Equal(t, tt.holds, d.holds(t, w))
 			require.Equal(t, append([]string{"deposit.detected"}, tt.told...), d.told(t, "deposit."))

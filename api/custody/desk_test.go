@@ -102,7 +102,7 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{T: t, chain: "a", node: &node{Fake: chainstest.NewFake("btc", "a")}}
 	d.Store, err = store.Open(t.Context(), store.Options{URL: newDatabase(t), Secrets: secrets, Log: zerolog.Nop()})
 	require.NoError(t, err)
-	t.Cleanup(d.Store.Close)
+	t.Cleanup(d.Close)
 	require.NoError(t, d.Register(t.Context(), d.node.Chain(), nil))
 	require.NoError(t, d.SetPolicy(t.Context(), "btc", vaults.Policy{Default: vaults.Threshold{Basis: vaults.BasisDepth, Confirmations: 2}}))
 	cursor, err := d.Acquire(t.Context(), "btc", uuid.New(), time.Hour)

@@ -26,7 +26,7 @@ type Gate interface {
 }
 
 // Desk does what needs a chain. It returns what the ports of package
-// indexer/custody do, a *custody.Invalid for what was sent, or custody.ErrClosed
+// indexer/custody do, a *custody.InvalidError for what was sent, or custody.ErrClosed
 // while no node of the chain answers.
 type Desk interface {
 	// Script returns what an address of a chain stands for, and its canonical
@@ -114,7 +114,7 @@ func realmOf(ctx context.Context) indexer.Realm { return access.From(ctx).Realm 
 // not know is a fault, for the log alone.
 func edge(doing string, err error) error {
 	var p *problem.Problem
-	var invalid *custody.Invalid
+	var invalid *custody.InvalidError
 	switch {
 	case errors.As(err, &p):
 		return p

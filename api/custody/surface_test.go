@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -316,7 +317,7 @@ func TestTransfersAreCarriedOutOnce(t *testing.T) {
 	require.Equal(t, "xpuba/0/2", address.text("address"))
 	list := d.call("GET", "/wallets/"+a.text("id")+"/addresses", "").list("addresses")
 	require.Len(t, list, 2)
-	require.Equal(t, 2.0, list[1]["index"])
+	require.EqualValues(t, 2, list[1]["index"])
 }
 
 // Lists page by page, with filters.
@@ -416,21 +417,21 @@ func TestKeys(t *testing.T) {
 	d := newDesk(t)
 	a := d.call("POST", "/v1/custody/keys/btc/addresses", `{"addresses":["Pool1","pool2"]}`)
 	require.Equal(t, 200, a.status, a.raw)
-	require.Equal(t, 2.0, a.body["addressesFree"])
+	require.EqualValues(t, 2, a.body["addressesFree"])
 	require.Equal(t, "pool1", d.wallet().text("depositAddress"))
 	d.key()
 	require.Equal(t, "xpuba/0/0", d.wallet().text("depositAddress"))
 	a = d.call("PUT", "/v1/custody/keys/btc", `{"key":"xpubA","nextIndex":40}`)
-	require.Equal(t, 40.0, a.body["nextIndex"], a.raw)
+	require.EqualValues(t, 40, a.body["nextIndex"], a.raw)
 	require.Equal(t, "xpuba/0/40", d.wallet().text("depositAddress"))
 	d.call("PUT", "/v1/custody/keys/btc", `{"key":"xpubB"}`)
 	require.Equal(t, "xpubb/0/0", d.wallet().text("depositAddress"))
 	d.key()
 	require.Equal(t, "xpuba/0/41", d.wallet().text("depositAddress"))
 	a = d.call("GET", "/v1/custody/keys/btc", "")
-	require.Equal(t, 42.0, a.body["nextIndex"])
-	require.Equal(t, 5.0, a.body["addressesGiven"])
-	require.Equal(t, 1.0, a.body["addressesFree"])
+	require.EqualValues(t, 42, a.body["nextIndex"])
+	require.EqualValues(t, 5, a.body["addressesGiven"])
+	require.EqualValues(t, 1, a.body["addressesFree"])
 }
 
 // Every event is as the catalogue describes it: no member more, none less.
@@ -461,6 +462,7 @@ func TestEventsAreAsDescribed(t *testing.T) {
 		types[et.Name] = et
 	}
 	told := map[string]bool{}
+	zeros := regexp.MustCompile(`(:\d\d(?:\.\d*[1-9])?)\.?0+Z"`) // of a time, which Go does not write
 	for _, e := range d.events() {
 		et, known := types[e.Type]
 		if !known {
@@ -474,7 +476,7 @@ func TestEventsAreAsDescribed(t *testing.T) {
 		require.NoError(t, decoder.Decode(data.Interface()), "%s: %s", e.Type, e.Data)
 		again, err := json.Marshal(data.Interface())
 		require.NoError(t, err)
-		require.JSONEq(t, string(e.Data), string(again), e.Type)
+		require.JSONEq(t, zeros.ReplaceAllString(string(e.Data), `${1}Z"`), string(again), e.Type)
 	}
 	for name := range types {
 		require.True(t, told[name], "no event %s", name)
@@ -497,7 +499,7 @@ func TestTotals(t *testing.T) {
 	require.Equal(t, 200, a.status, a.raw)
 	balance := a.body["balance"].(map[string]any)
 	require.Equal(t, "1.5", balance["balance_sum"].([]any)[0].(map[string]any)["decimal"])
-	require.Equal(t, 1.5, a.body["FAKE"])
+	require.Contains(t, a.raw, `"FAKE":1.5`)
 	account := balance["accounts"].([]any)[0].(map[string]any)
 	require.Equal(t, w.text("id"), account["account_id"])
 	require.Equal(t, "wallets/"+w.text("id"), account["url"])

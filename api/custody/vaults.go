@@ -79,7 +79,7 @@ func (s *surface) mountVaults(api huma.API) {
 
 func (s *surface) createVault(ctx context.Context, in *createVaultInput) (*vaultOutput, error) {
 	if err := in.Body.Metadata.Check("metadata"); err != nil {
-		return nil, err
+		return nil, err //nolint:wrapcheck // a problem is the answer itself
 	}
 	v := custody.Vault{
 		ID: uuid.New(), Realm: realmOf(ctx), ExternalID: in.Body.ExternalID, Name: in.Body.Name,

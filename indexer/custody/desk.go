@@ -16,15 +16,15 @@ import (
 // what is written in its terms.
 var ErrClosed = errors.New("the chain is not open yet")
 
-// Invalid says what is wrong with something a caller sent, in words that are safe
+// InvalidError says what is wrong with something a caller sent, in words that are safe
 // to show to that caller. It never repeats a key.
-type Invalid struct {
+type InvalidError struct {
 	Field string
 	Text  string
 }
 
 // Error returns field and text.
-func (e *Invalid) Error() string { return e.Field + ": " + e.Text }
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Text }
 
 // Desk does what needs a chain: it reads keys and addresses as a tenant spells
 // them, derives addresses, and asks for the past of those that are new.
@@ -49,7 +49,7 @@ func (d Desk) source(chain string) (chains.Source, error) {
 }
 
 // Script returns what an address of a chain stands for, and its canonical
-// spelling. It returns an *Invalid of field, or ErrClosed.
+// spelling. It returns an *InvalidError of field, or ErrClosed.
 func (d Desk) Script(chain, field, text string) (script []byte, canonical string, err error) {
 	source, err := d.source(chain)
 	if err != nil {
@@ -57,14 +57,14 @@ func (d Desk) Script(chain, field, text string) (script []byte, canonical string
 	}
 	script, canonical, err = source.ParseAddress(text)
 	if err != nil {
-		return nil, "", &Invalid{Field: field, Text: err.Error()}
+		return nil, "", &InvalidError{Field: field, Text: err.Error()}
 	}
 	return script, canonical, nil
 }
 
 // RegisterKey makes an extended public key or a descriptor the one that a realm's
 // addresses on a chain are derived from, from index next on at the earliest. It
-// returns what the ports do, an *Invalid, or ErrClosed.
+// returns what the ports do, an *InvalidError, or ErrClosed.
 func (d Desk) RegisterKey(ctx context.Context, realm indexer.Realm, chain, text string, next uint32) error {
 	source, err := d.source(chain)
 	if err != nil {
@@ -77,7 +77,7 @@ func (d Desk) RegisterKey(ctx context.Context, realm indexer.Realm, chain, text 
 	key := Key{ID: uuid.New(), Realm: realm, Chain: chain, Text: wallet.Canonical(), NextIndex: next, CreatedAt: time.Now().UTC()}
 	origin, err := wallet.Script(BranchDeposit, 0)
 	if err != nil {
-		return &Invalid{Field: "key", Text: err.Error()}
+		return &InvalidError{Field: "key", Text: err.Error()}
 	}
 	return d.Pools.RegisterKey(ctx, key, origin) //nolint:wrapcheck // the port says what it was doing
 }
@@ -87,18 +87,18 @@ func (d Desk) RegisterKey(ctx context.Context, realm indexer.Realm, chain, text 
 func readKey(source chains.Source, text string) (chains.Wallet, error) {
 	wallets, ok := source.(chains.Wallets)
 	if !ok {
-		return nil, &Invalid{Field: "key", Text: "addresses of this chain are not derived: register them one by one"}
+		return nil, &InvalidError{Field: "key", Text: "addresses of this chain are not derived: register them one by one"}
 	}
 	wallet, ok, err := wallets.ParseWallet(text)
 	switch {
 	case err != nil:
-		return nil, &Invalid{Field: "key", Text: err.Error()}
+		return nil, &InvalidError{Field: "key", Text: err.Error()}
 	case !ok:
-		return nil, &Invalid{Field: "key", Text: "expected an extended public key or a descriptor"}
+		return nil, &InvalidError{Field: "key", Text: "expected an extended public key or a descriptor"}
 	case !wallet.Ranged():
-		return nil, &Invalid{Field: "key", Text: "it has one address only: expected one that ends in /*"}
+		return nil, &InvalidError{Field: "key", Text: "it has one address only: expected one that ends in /*"}
 	case source.Chain().Family == chains.FamilyBitcoin && wallet.Branches() <= BranchChange:
-		return nil, &Invalid{Field: "key", Text: "it has no branch for change: expected an extended public key, or a descriptor with /<0;1>/*"}
+		return nil, &InvalidError{Field: "key", Text: "it has no branch for change: expected an extended public key, or a descriptor with /<0;1>/*"}
 	}
 	return wallet, nil
 }
@@ -115,7 +115,7 @@ func (d Desk) SetTreasury(ctx context.Context, realm indexer.Realm, chain, text 
 		return err
 	}
 	if source.Chain().Family != chains.FamilyEVM {
-		return &Invalid{Field: field, Text: "only EVM chains have one: elsewhere withdrawals are paid from the whole pool"}
+		return &InvalidError{Field: field, Text: "only EVM chains have one: elsewhere withdrawals are paid from the whole pool"}
 	}
 	err = d.Pools.SetTreasury(ctx, realm, chain, indexer.WatchedScript{Script: script, Address: canonical})
 	if err == nil {
