@@ -88,8 +88,12 @@ func (c *custodian) begin(scripts []indexer.WatchedScript) {
 	})
 }
 
-// scenario runs one subtest, and then checks everything.
+// scenario runs one subtest, and then checks everything. One that fails is the
+// last: what comes after it would begin with what it has left.
 func (c *custodian) scenario(name string, run func(c *custodian)) {
+	if c.t.Failed() {
+		return
+	}
 	c.t.Run(name, func(t *testing.T) {
 		mine := &custodian{t: t, matrix: c.matrix}
 		run(mine)
@@ -235,6 +239,7 @@ func (c *custodian) derived(p *purse) (credited chains.Amount) {
 			switch {
 			case d.State == custody.Credited:
 				require.NotNil(c.t, d.Received)
+				require.Equal(c.t, 1, c.standing(d.ID), "credited once")
 				credited = credited.Add(*d.Received)
 			case d.State.Pending():
 				pending = pending.Add(d.Amount)
@@ -342,9 +347,11 @@ func (c *custodian) counts() map[string]count {
 	return counts
 }
 
-// events returns how many events of a type tell of a resource.
+// events returns how many events of a type tell of a resource, once all are
+// numbered.
 func (c *custodian) events(kind, resource string) int {
 	c.t.Helper()
+	c.told()
 	events, err := c.ledger().EventsAfter(c.t.Context(), c.realm(), 0, 1_000_000)
 	require.NoError(c.t, err)
 	n := 0
@@ -353,6 +360,14 @@ func (c *custodian) events(kind, resource string) int {
 			n++
 		}
 	}
+	return n
+}
+
+// standing returns how many journals credit a deposit and were not taken back.
+func (c *custodian) standing(deposit uuid.UUID) (n int) {
+	c.t.Helper()
+	const query = `SELECT count(*) FILTER (WHERE kind = 'deposit') - count(*) FILTER (WHERE kind = 'reversal') FROM journals WHERE reference = $1`
+	require.NoError(c.t, c.ledger().Pool().QueryRow(c.t.Context(), query, deposit).Scan(&n))
 	return n
 }
 
