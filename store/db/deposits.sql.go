@@ -275,7 +275,10 @@ func (q *Queries) DepositFacts(ctx context.Context, ids []int64) ([]DepositFacts
 const depositProofs = `-- name: DepositProofs :many
 SELECT
     d.id,
-    LEAST(d.amount, GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before))::numeric AS received,
+    LEAST(
+        d.amount - LEAST(d.amount, GREATEST(0, l.returned - l.ahead)),
+        GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before)
+    )::numeric AS received,
     k.height AS proven_height
 FROM deposits AS d
 JOIN transfers AS t ON t.id = d.transfer_id
@@ -309,7 +312,9 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(o.amount) FILTER (WHERE o.side = 'out'), 0) AS gone,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND (o.height, o.tx_index, o.id) < (t.height, t.tx_index, t.id)), 0) AS before
+        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND (o.height, o.tx_index, o.id) < (t.height, t.tx_index, t.id)), 0) AS before,
+        coalesce(sum(o.amount) FILTER (WHERE o.side = 'out' AND o.tx = t.tx AND o.source <> 'fee'), 0) AS returned,
+        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND o.tx = t.tx AND o.id < t.id), 0) AS ahead
     FROM transfers AS o
     WHERE o.script_id = d.script_id
     AND o.asset_id = d.asset_id
@@ -333,7 +338,9 @@ type DepositProofsRow struct {
 // balance proves, for those that were not looked at yet and can be: what the
 // balance grew by between the readings around the deposit's block, more what left
 // meanwhile, less what came before it. Where legs may still be found in between,
-// nothing is returned. Nobody believes a log for more than what arrived.
+// nothing is returned. Nobody believes a log for more than what arrived, nor for
+// what left again in the same transaction: that was given back, or is the rest of a
+// payment of one's own.
 func (q *Queries) DepositProofs(ctx context.Context, chain string) ([]DepositProofsRow, error) {
 	rows, err := q.db.Query(ctx, depositProofs, chain)
 	if err != nil {
