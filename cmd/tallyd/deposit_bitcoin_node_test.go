@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"tallyd/chains/localnode"
 	"tallyd/config"
 	"tallyd/indexer"
-	"tallyd/indexer/custody"
 )
 
 // large is an amount that needs more confirmations than others: largeEvery.
@@ -45,10 +45,6 @@ func newBitcoinMatrix(t *testing.T) *bitcoinMatrix {
 		chain: &bitcoinWorld{stack: m.stack, node: node, miner: miner},
 	}
 	m.witness = unspent{node, b.scripts}
-	m.policy = custody.Policy{
-		Default: custody.Threshold{Basis: custody.BasisDepth, Confirmations: every}, ReorgLimit: deep,
-		Rules: []custody.Rule{{Asset: bitcoinCoin, From: units(large), Threshold: custody.Threshold{Basis: custody.BasisDepth, Confirmations: largeEvery}}},
-	}
 	var pool []indexer.WatchedScript
 	for n := range 40 {
 		one, err := localnode.NewWallet(fmt.Sprintf("customer %d", n), node.Params)
@@ -83,7 +79,7 @@ func (u unspent) due(t *testing.T, p *purse, height uint64) chains.Amount {
 	var found struct {
 		Height   uint64
 		Unspents []struct {
-			Amount   numeral
+			Amount   json.Number
 			Height   uint64
 			Coinbase bool
 		}
@@ -92,7 +88,7 @@ func (u unspent) due(t *testing.T, p *purse, height uint64) chains.Amount {
 	require.Equal(t, height, found.Height, "the node stands still")
 	var due chains.Amount
 	for _, out := range found.Unspents {
-		amount, err := chains.ParseDecimal(string(out.Amount), 8)
+		amount, err := chains.ParseDecimal(out.Amount.String(), 8)
 		require.NoError(t, err)
 		needs := uint64(every)
 		if amount.Cmp(units(large)) >= 0 {
@@ -106,15 +102,6 @@ func (u unspent) due(t *testing.T, p *purse, height uint64) chains.Amount {
 		}
 	}
 	return due
-}
-
-// numeral is a JSON number as it was written.
-type numeral string
-
-// UnmarshalJSON keeps the text.
-func (n *numeral) UnmarshalJSON(text []byte) error {
-	*n = numeral(text)
-	return nil
 }
 
 const bitcoinCoin chains.AssetID = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1"

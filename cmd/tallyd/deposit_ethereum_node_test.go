@@ -15,7 +15,6 @@ import (
 	"tallyd/chains/localnode"
 	"tallyd/config"
 	"tallyd/indexer"
-	"tallyd/indexer/custody"
 )
 
 // weirdCode is the creation code of testdata/Weird.sol.
@@ -81,10 +80,6 @@ func newEthereumMatrix(t *testing.T) *ethereumMatrix {
 	id := strings.TrimSuffix(string(e.coin), "/slip44:60")
 	e.token, e.weird, e.silent = chains.TokenID(id, token), chains.TokenID(id, weird), chains.TokenID(id, silent)
 	m := &matrix{stack: newStack(t, map[string]config.Chain{"eth": settings}), slug: "eth", witness: readings{node}}
-	m.policy = custody.Policy{
-		Default: custody.Threshold{Basis: custody.BasisDepth, Confirmations: every}, ReorgLimit: deep,
-		Rules: []custody.Rule{{Asset: e.token, From: units(1_000_000_000), Threshold: custody.Threshold{Basis: custody.BasisFinal}}},
-	}
 	e.custodian = &custodian{t: t, matrix: m}
 	pool := []indexer.WatchedScript{watched(t, e.door)}
 	for n := range 60 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,7 +43,6 @@ type custodian struct {
 type matrix struct {
 	stack   *stack
 	slug    string
-	policy  custody.Policy
 	witness witness
 	all     []*purse
 }
@@ -71,12 +71,11 @@ func (c *custodian) realm() indexer.Realm {
 	return indexer.Realm{Tenant: "default", Environment: chains.Test}
 }
 
-// begin starts the daemon, gives it the policy and a pool of addresses.
+// begin starts the daemon and gives it a pool of addresses.
 func (c *custodian) begin(scripts []indexer.WatchedScript) {
 	c.t.Helper()
 	ctx := c.t.Context()
 	c.stack.start()
-	require.NoError(c.t, c.ledger().SetPolicy(ctx, c.slug, c.policy))
 	added, err := c.ledger().RegisterAddresses(ctx, c.realm(), c.slug, scripts)
 	require.NoError(c.t, err)
 	require.Equal(c.t, len(scripts), added)
@@ -116,7 +115,7 @@ func (c *custodian) openIn(vault uuid.UUID, asset chains.AssetID) *purse {
 		ID: uuid.New(), VaultID: vault, Realm: c.realm(), Asset: chains.Asset{ID: asset}, Label: c.t.Name(), CreatedAt: time.Now(),
 	}
 	w, err := c.ledger().CreateWallet(c.t.Context(), w, func(custody.Key, uint32) (indexer.WatchedScript, error) {
-		return indexer.WatchedScript{}, fmt.Errorf("no key is registered")
+		return indexer.WatchedScript{}, errors.New("no key is registered")
 	})
 	require.NoError(c.t, err)
 	p := &purse{Wallet: w, confirmations: every}
@@ -201,7 +200,7 @@ func (c *custodian) resume(reason string) {
 // transfer moves money between two wallets, on no chain.
 func (c *custodian) transfer(from, to *purse, amount chains.Amount) error {
 	_, err := c.ledger().Transfer(c.t.Context(), custody.Order{ID: uuid.New(), Realm: c.realm(), Source: from.ID, Destination: to.ID, Amount: amount})
-	return err //nolint:wrapcheck // the test compares it
+	return err
 }
 
 // check waits until the ledger is level with the node and derives everything anew:
@@ -229,9 +228,8 @@ func (c *custodian) check() {
 // between two questions, so they are asked again until nothing has.
 func (c *custodian) derived(p *purse) (credited chains.Amount) {
 	c.t.Helper()
-	ctx := c.t.Context()
 	until(c.t, "the wallet stands still", func() bool {
-		before, err := c.ledger().Wallet(ctx, c.realm(), p.ID)
+		before, err := c.ledger().Wallet(c.t.Context(), c.realm(), p.ID)
 		require.NoError(c.t, err)
 		var available, pending chains.Amount
 		credited = chains.Amount{}
@@ -245,7 +243,7 @@ func (c *custodian) derived(p *purse) (credited chains.Amount) {
 				pending = pending.Add(d.Amount)
 			}
 		}
-		list, next, err := c.ledger().CustodyTransactions(ctx, c.realm(), custody.TransactionFilter{Wallet: &p.ID, Kinds: []custody.Kind{custody.KindTransfer}, Limit: 100})
+		list, next, err := c.ledger().CustodyTransactions(c.t.Context(), c.realm(), custody.TransactionFilter{Wallet: &p.ID, Kinds: []custody.Kind{custody.KindTransfer}, Limit: 100})
 		require.NoError(c.t, err)
 		require.Nil(c.t, next)
 		available = credited
@@ -256,7 +254,7 @@ func (c *custodian) derived(p *purse) (credited chains.Amount) {
 				available = available.Add(tx.Amount)
 			}
 		}
-		after, err := c.ledger().Wallet(ctx, c.realm(), p.ID)
+		after, err := c.ledger().Wallet(c.t.Context(), c.realm(), p.ID)
 		require.NoError(c.t, err)
 		if before.Version != after.Version {
 			return false
