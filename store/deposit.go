@@ -32,6 +32,9 @@ func (w *writing) settle(ctx context.Context, due bool) error {
 	if !w.custody || len(w.changed) == 0 && !due {
 		return nil
 	}
+	if err := w.wakeWithdrawals(ctx); err != nil {
+		return err
+	}
 	facts, err := w.facts(ctx)
 	if err != nil || len(facts) == 0 && !due {
 		return err

@@ -22,6 +22,7 @@ func Failpoints() []string {
 		"create_endpoint", "change_endpoint", "delete_endpoint", "rotate_secret", "send_test", "resend", "recover",
 		"create_vault", "set_vault_status", "register_key", "set_treasury", "register_addresses",
 		"create_wallet", "create_address", "transfer", "add_entry", "remove_entry", "set_policy", "resume",
+		"withdraw", "move_within", "take_turn", "put_draft", "decline", "accept", "cancel", "bump", "settle_withdrawal",
 	} {
 		names = append(names, name+BeforeBegin, name+BeforeCommit, name+AfterCommit)
 	}

@@ -31,6 +31,8 @@ const (
 	JournalDeposit  JournalKind = "deposit"  // a deposit is credited
 	JournalReversal JournalKind = "reversal" // a journal is taken back
 	JournalTransfer JournalKind = "transfer" // money moves between two wallets
+
+	JournalWithdrawal JournalKind = "withdrawal" // money is set aside for a withdrawal, leaves, or comes back
 )
 
 // Posting is what a journal does to one account.

@@ -13,7 +13,7 @@ import (
 )
 
 const custodyKey = `-- name: CustodyKey :one
-SELECT id, tenant, environment, chain, key, origin, next_index, active, created_at
+SELECT id, tenant, environment, chain, key, origin, next_index, active, created_at, next_change
 FROM custody_keys
 WHERE tenant = $1
 AND environment = $2
@@ -41,6 +41,7 @@ func (q *Queries) CustodyKey(ctx context.Context, arg CustodyKeyParams) (Custody
 		&i.NextIndex,
 		&i.Active,
 		&i.CreatedAt,
+		&i.NextChange,
 	)
 	return i, err
 }
@@ -122,7 +123,7 @@ func (q *Queries) LeaseAddress(ctx context.Context, arg LeaseAddressParams) (Lea
 }
 
 const lockCustodyKey = `-- name: LockCustodyKey :one
-SELECT id, tenant, environment, chain, key, origin, next_index, active, created_at
+SELECT id, tenant, environment, chain, key, origin, next_index, active, created_at, next_change
 FROM custody_keys
 WHERE tenant = $1
 AND environment = $2
@@ -151,6 +152,7 @@ func (q *Queries) LockCustodyKey(ctx context.Context, arg LockCustodyKeyParams) 
 		&i.NextIndex,
 		&i.Active,
 		&i.CreatedAt,
+		&i.NextChange,
 	)
 	return i, err
 }

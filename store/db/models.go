@@ -185,6 +185,7 @@ type CustodyKey struct {
 	NextIndex   int64
 	Active      bool
 	CreatedAt   time.Time
+	NextChange  int64
 }
 
 type Delivery struct {
@@ -246,6 +247,20 @@ type Deposit struct {
 type Dispatcher struct {
 	ID         uuid.UUID
 	AliveUntil time.Time
+}
+
+type Draft struct {
+	WithdrawalID uuid.UUID
+	N            int32
+	Chain        string
+	Draft        json.RawMessage
+	CreatedAt    time.Time
+	Raw          []byte
+	Txid         []byte
+	SignedAt     *time.Time
+	SeenBlock    []byte
+	SeenHeight   *int64
+	SeenFailed   *bool
 }
 
 type Endpoint struct {
@@ -358,6 +373,19 @@ type Posting struct {
 	WalletID  *uuid.UUID
 	AssetID   int64
 	Amount    chains.Amount
+}
+
+type ReservedCoin struct {
+	Chain        string
+	Tx           []byte
+	Vout         int64
+	WithdrawalID uuid.UUID
+}
+
+type ReservedNonce struct {
+	SenderID     int64
+	Nonce        int64
+	WithdrawalID uuid.UUID
 }
 
 type Script struct {
@@ -517,5 +545,46 @@ type Wallet struct {
 	Locked      chains.Amount
 	Pending     chains.Amount
 	Version     int64
+	CreatedAt   time.Time
+}
+
+type Withdrawal struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+	Chain       string
+	Kind        string
+	Status      string
+	Reason      string
+	WalletID    *uuid.UUID
+	AssetID     int64
+	Amount      chains.Amount
+	Destination string
+	Script      []byte
+	MaxFee      *chains.Amount
+	SenderID    *int64
+	Nonce       *int64
+	Replaces    *uuid.UUID
+	Bump        bool
+	Drafts      int32
+	Signed      int32
+	Taken       bool
+	Mined       *int32
+	Block       []byte
+	Height      *int64
+	Paid        *bool
+	Fee         *chains.Amount
+	LastMined   int32
+	LastSigned  int32
+	Lost        *int64
+	Basis       string
+	Due         *int64
+	ShortAsset  *int64
+	ShortHave   *chains.Amount
+	ShortNeed   *chains.Amount
+	NextAt      *time.Time
+	Tries       int32
+	Turn        int64
+	LeaseUntil  time.Time
 	CreatedAt   time.Time
 }
