@@ -116,6 +116,7 @@ func TestFailpointsAreCalled(t *testing.T) {
 	_, _, err = b.Write(ctx, access.Entry{Realm: b.realm}, nil, func(context.Context) access.Answer { return access.Answer{Status: 200} })
 	require.NoError(t, err)
 	custodyCalls(t, &desk{b})
+	withdrawalCalls(t, b.Store)
 	for _, name := range store.Failpoints() {
 		require.True(t, called[name], name)
 	}

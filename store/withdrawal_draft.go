@@ -225,6 +225,8 @@ func (s *Store) Decline(ctx context.Context, turn custody.Turn, why custody.Decl
 		}
 		then := in(why.Retry)
 		switch {
+		case w.Bump && why.Reason == custody.ReasonNode:
+			w.Reason = custody.ReasonReplacementWanted
 		case w.Bump:
 			// A replacement that cannot be built is not tried again: who wanted it
 			// is told, and what is broadcast goes on.

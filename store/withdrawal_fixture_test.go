@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tallyd/chains"
-	"tallyd/indexer"
 	"tallyd/indexer/custody"
 	"tallyd/store"
 )
@@ -30,11 +29,12 @@ type fakeNode struct {
 	chain chains.Chain
 
 	mu      sync.Mutex
-	fee     int64                            // of a draft
-	told    []string                         // what was broadcast, in its order
-	refuse  chains.RefusalReason             // of every broadcast, unless ""
-	down    error                            // of every question, unless nil
-	blocks  map[chains.Hash][]chains.Transfer // what pays somebody, by block
+	fee     int64                                 // of a draft
+	told    []string                              // what was broadcast, in its order
+	refuse  chains.RefusalReason                  // of every broadcast, unless ""
+	judge   func(raw string) chains.RefusalReason // instead of refuse, unless nil
+	down    error                                 // of every question, unless nil
+	blocks  map[chains.Hash][]chains.Transfer     // what pays somebody, by block
 	sights  map[chains.Hash]chains.Sighting
 	nonces  map[string]uint64 // next by address, as the chain has it
 	reverts bool
@@ -44,7 +44,9 @@ func (n *fakeNode) Chain() chains.Chain { return n.chain }
 
 func (n *fakeNode) FormatAddress(script []byte) string { return fmt.Sprintf("%x", script) }
 
-func (n *fakeNode) Head(context.Context) (chains.BlockRef, error) { return chains.BlockRef{Height: 1}, n.down }
+func (n *fakeNode) Head(context.Context) (chains.BlockRef, error) {
+	return chains.BlockRef{Height: 1}, n.down
+}
 
 func (n *fakeNode) EstimateFee(context.Context, int, chains.Amount) (chains.FeeEstimate, error) {
 	n.mu.Lock()
@@ -58,8 +60,12 @@ func (n *fakeNode) Broadcast(_ context.Context, raw []byte) error {
 	if n.down != nil {
 		return n.down
 	}
-	if n.refuse != "" {
-		return &chains.Refusal{Reason: n.refuse, Detail: "no"}
+	reason := n.refuse
+	if n.judge != nil {
+		reason = n.judge(string(raw))
+	}
+	if reason != "" {
+		return &chains.Refusal{Reason: reason, Detail: "no"}
 	}
 	n.told = append(n.told, string(raw))
 	return nil
@@ -479,5 +485,22 @@ func (w *till) accounts(t testing.TB) string {
 	return text
 }
 
-// errStaleOrNil is what one of two gets who do the same.
-func errStaleOrNil(err error) bool { return err == nil || errors.Is(err, indexer.ErrStale) }
+// withdrawalCalls calls every method of withdrawals that writes.
+func withdrawalCalls(t testing.TB, s *store.Store) {
+	t.Helper()
+	ctx := t.Context()
+	w := tillIn(t, s, chains.FamilyBitcoin, depth(1))
+	wallet := w.fund(t, 100)
+	id, other := w.withdraw(t, wallet, 50), w.withdraw(t, wallet, 45)
+	w.work(t) // the other finds no coin
+	require.NoError(t, second(w.Bump(ctx, w.realm, id)))
+	w.work(t)
+	w.signs(t, id)
+	require.NoError(t, second(w.Cancel(ctx, w.realm, other)))
+	e := evmTillIn(t, s, depth(1))
+	e.openIn(t, e.newVault(t), e.token)
+	e.snapshot(t, 100, 5, 60)
+	require.NoError(t, second(e.MoveWithin(ctx, custody.InternalOrder{
+		ID: uuid.New(), Realm: e.realm, Kind: custody.KindSweep, Chain: e.desk.chain.Slug, Script: script(100), Asset: e.token,
+	})))
+}

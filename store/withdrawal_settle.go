@@ -88,17 +88,22 @@ func (h *held) observe(ctx context.Context, seen custody.Observation) (*held, er
 func (h *held) stand(ctx context.Context, seen custody.Observation) error {
 	w := &h.Withdrawal
 	standing := custody.Standing{Taken: w.Taken, Mined: h.minedDraft()}
-	if standing.Mined == nil {
+	// What was given up stays so, also if a reorg makes room for it again: its
+	// wallet had the money back, and may have paid with it. Only being mined
+	// after all takes it back.
+	givenUp := w.Status == string(custody.Failed) && w.Lost != nil
+	switch {
+	case standing.Mined != nil:
+		w.Lost = nil
+	case !givenUp:
 		if err := h.lose(ctx, seen); err != nil {
 			return err
 		}
-	} else {
-		w.Lost = nil
 	}
 	standing.Lost = w.Lost != nil
 	h.putMined(standing.Mined)
 	reached := h.measure(standing)
-	standing.Deep = reached && (standing.Mined != nil || seen.Searched && (w.SenderID == nil || seen.UsedAt != nil))
+	standing.Deep = reached && (standing.Mined != nil || h.certain(seen)) || givenUp && standing.Mined == nil
 	status, reason := standing.Status()
 	if err := h.keepCoins(ctx, status, standing.Mined); err != nil {
 		return err
@@ -109,6 +114,12 @@ func (h *held) stand(ctx context.Context, seen custody.Observation) error {
 	w.Status = string(status)
 	w.Reason = h.reason(status, reason, seen)
 	return nil
+}
+
+// certain reports whether what was observed in this turn, too, says that none of
+// the drafts can be mined any more.
+func (h *held) certain(seen custody.Observation) bool {
+	return seen.Searched && seen.Refused == chains.RefusedSpent && (h.Withdrawal.SenderID == nil || seen.UsedAt != nil)
 }
 
 // minedDraft returns the draft that stands in the chain, or nil.

@@ -35,12 +35,12 @@ func (p *Payer) build(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 	if err == nil {
 		var kept Withdrawal
 		kept, err = p.Desk.PutDraft(ctx, w.Turn, built)
-		if err == nil {
-			return kept, nil
+		if _, short := errors.AsType[*chains.Shortage](err); !short {
+			return kept, err //nolint:wrapcheck // the ledger says what it was doing
 		}
 	}
-	if errors.Is(err, indexer.ErrStale) || ctx.Err() != nil {
-		return w, err
+	if ctx.Err() != nil {
+		return w, context.Cause(ctx)
 	}
 	why, known := p.decline(w, err)
 	if !known {

@@ -83,7 +83,7 @@ SELECT
         AND f.tx = r.tx
         AND f.vout = r.vout
         AND f.side = 'in'
-        AND f.status IN ('confirmed', 'pending', 'orphaned')
+        AND f.status IN ('confirmed', 'pending')
     ) AS alive,
     coalesce(o.tx, '')::bytea AS spender,
     coalesce(o.block, '')::bytea AS block,
@@ -103,7 +103,7 @@ type CoinFatesRow struct {
 }
 
 // CoinFates returns what became of the coins of drafts: whether the output is still
-// there or may come back, and what stands in the chain and spends it.
+// there, and what stands in the chain and spends it.
 func (q *Queries) CoinFates(ctx context.Context, withdrawalID uuid.UUID) ([]CoinFatesRow, error) {
 	rows, err := q.db.Query(ctx, coinFates, withdrawalID)
 	if err != nil {

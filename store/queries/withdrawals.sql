@@ -380,7 +380,7 @@ ON CONFLICT (chain, tx, vout) DO NOTHING;
 
 -- name: CoinFates :many
 -- CoinFates returns what became of the coins of drafts: whether the output is still
--- there or may come back, and what stands in the chain and spends it.
+-- there, and what stands in the chain and spends it.
 SELECT
     r.tx::bytea AS tx,
     r.vout,
@@ -391,7 +391,7 @@ SELECT
         AND f.tx = r.tx
         AND f.vout = r.vout
         AND f.side = 'in'
-        AND f.status IN ('confirmed', 'pending', 'orphaned')
+        AND f.status IN ('confirmed', 'pending')
     ) AS alive,
     coalesce(o.tx, '')::bytea AS spender,
     coalesce(o.block, '')::bytea AS block,
