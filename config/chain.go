@@ -45,8 +45,9 @@ type Chain struct {
 	// limit.
 	Budget float64 `yaml:"budget"`
 
-	Finality Finality `yaml:"finality"`
-	Deposits Deposits `yaml:"deposits"`
+	Finality    Finality    `yaml:"finality"`
+	Deposits    Deposits    `yaml:"deposits"`
+	Withdrawals Withdrawals `yaml:"withdrawals"`
 	// Mempool says whether unconfirmed transactions are followed. Default true.
 	Mempool bool `yaml:"mempool"`
 	// GapLimit is how many unused scripts in a row end the search of an xpub or a
@@ -178,6 +179,7 @@ func (c *Chain) settle() {
 	c.GapLimit = cmp.Or(c.GapLimit, 20)
 	c.Trace = cmp.Or(c.Trace, "auto")
 	c.Deposits.settle(c)
+	c.Withdrawals.settle(c.Family)
 }
 
 // share gives the chain's budget to the upstreams that have none of their own.

@@ -161,6 +161,7 @@ func (c Chain) check(p problems, key string) {
 	}
 	checkTokens(p, key+".tokens", c.Tokens)
 	c.Deposits.check(p, key+".deposits", c)
+	c.Withdrawals.check(p, key+".withdrawals", c.Family)
 }
 
 // check reports what cannot work in one upstream.

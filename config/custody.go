@@ -17,6 +17,42 @@ type Custody struct {
 	CoolingOff time.Duration `yaml:"cooling_off"`
 }
 
+// Withdrawals is how what leaves wallets of custody on one chain is paid for.
+type Withdrawals struct {
+	// MaxFee is the most that one transaction may pay the network, in whole units of
+	// the chain's coin such as "0.01". Default 0.01 for the bitcoin family, 0.05 for
+	// evm.
+	MaxFee string `yaml:"max_fee"`
+	// Blocks is within how many blocks a transaction is to be mined, from 1 to 144;
+	// evm always means the next. Default 3.
+	Blocks int `yaml:"blocks"`
+}
+
+// settle puts the defaults where nothing is set.
+func (w *Withdrawals) settle(family string) {
+	w.Blocks = cmp.Or(w.Blocks, 3)
+	if family == FamilyEVM {
+		w.MaxFee = cmp.Or(w.MaxFee, "0.05")
+	}
+	w.MaxFee = cmp.Or(w.MaxFee, "0.01")
+}
+
+// check reports what cannot work.
+func (w Withdrawals) check(p problems, key, family string) {
+	decimals := 8
+	if family == FamilyEVM {
+		decimals = 18
+	}
+	_, fraction, _ := strings.Cut(w.MaxFee, ".")
+	if !wholePattern.MatchString(w.MaxFee) || len(fraction) > decimals || strings.Trim(w.MaxFee, "0.") == "" {
+		p.add(key+".max_fee", "must be an amount above 0 such as 0.01, with at most %d digits after the point", decimals)
+	}
+	const most = 144
+	if w.Blocks < 1 || w.Blocks > most {
+		p.add(key+".blocks", "must be from 1 to %d", most)
+	}
+}
+
 // Deposits is when payments to wallets of custody are credited on one chain.
 type Deposits struct {
 	// Credit is a number of confirmations, of which the block itself is the first;

@@ -17,7 +17,7 @@ import (
 var (
 	_ custody.Withdrawals = (*Store)(nil)
 	_ custody.Ordering    = (*Store)(nil)
-	_ custody.Desk        = (*Store)(nil)
+	_ custody.Payouts     = (*Store)(nil)
 	_ custody.Coins       = (*Store)(nil)
 )
 
@@ -129,7 +129,7 @@ func (w *withdrawal) noun() custody.Withdrawal {
 		n.Due = &custody.Due{Basis: custody.Basis(r.Basis), Height: uint64(*r.Due)}
 	}
 	if r.ShortAsset != nil {
-		n.Short = &chains.Shortage{Asset: chains.AssetID(w.Short), Have: *r.ShortHave, Need: *r.ShortNeed}
+		n.Short = &chains.ShortageError{Asset: chains.AssetID(w.Short), Have: *r.ShortHave, Need: *r.ShortNeed}
 	}
 	return n
 }

@@ -102,7 +102,7 @@ func TestWithdrawalsRaceForCoins(t *testing.T) {
 		}
 	}
 	short := w.withdrawal(t, waits).Short
-	require.Equal(t, &chains.Shortage{Asset: w.desk.chain.Native.ID, Have: chains.Amount{}, Need: chains.NewAmount(50)}, short)
+	require.Equal(t, &chains.ShortageError{Asset: w.desk.chain.Native.ID, Have: chains.Amount{}, Need: chains.NewAmount(50)}, short)
 	w.sound(t)
 
 	// What reaches the pool wakes one that waits, without anybody's clock.

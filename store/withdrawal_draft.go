@@ -200,7 +200,7 @@ func (h *held) afford(ctx context.Context, built custody.Built) error {
 			have = have.Sub(funds.Fees)
 		}
 		if funds.Balance.Sign() >= 0 && have.Cmp(of.need) < 0 {
-			return &chains.Shortage{Asset: chains.AssetID(of.asset), Have: have, Need: of.need}
+			return &chains.ShortageError{Asset: chains.AssetID(of.asset), Have: have, Need: of.need}
 		}
 	}
 	return nil

@@ -325,7 +325,7 @@ func TestTreasuryLow(t *testing.T) {
 	b := e.withdraw(t, coins, 135)
 	e.work(t)
 	require.Equal(t, "Submitted treasury_low", e.at(t, b))
-	require.Equal(t, &chains.Shortage{Asset: e.desk.chain.Native.ID, Have: chains.NewAmount(140), Need: chains.NewAmount(145)}, e.withdrawal(t, b).Short)
+	require.Equal(t, &chains.ShortageError{Asset: e.desk.chain.Native.ID, Have: chains.NewAmount(140), Need: chains.NewAmount(145)}, e.withdrawal(t, b).Short)
 	require.NoError(t, second(e.Cancel(ctx, e.realm, b)))
 	b = e.withdraw(t, tokens, 60)
 	e.work(t)

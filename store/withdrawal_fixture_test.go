@@ -65,7 +65,7 @@ func (n *fakeNode) Broadcast(_ context.Context, raw []byte) error {
 		reason = n.judge(string(raw))
 	}
 	if reason != "" {
-		return &chains.Refusal{Reason: reason, Detail: "no"}
+		return &chains.RefusalError{Reason: reason, Detail: "no"}
 	}
 	n.told = append(n.told, string(raw))
 	return nil
@@ -83,7 +83,7 @@ func (n *fakeNode) Lookup(_ context.Context, id chains.Hash) (chains.Sighting, e
 // Check takes what sign makes.
 func (n *fakeNode) Check(draft chains.Draft, signed string, _ chains.Amount) (chains.Signed, error) {
 	if signed != string(sign(draft).Raw) {
-		return chains.Signed{}, &chains.Mismatch{Code: chains.Differs, Field: "outputs[0].amount"}
+		return chains.Signed{}, &chains.MismatchError{Code: chains.Differs, Field: "outputs[0].amount"}
 	}
 	return sign(draft), nil
 }
@@ -147,7 +147,7 @@ func (n coinNode) pay(order chains.PaymentOrder, must []chains.DraftInput) (chai
 		payment.Inputs, have = append(payment.Inputs, chains.DraftInput{Coin: coin}), have.Add(coin.Amount)
 	}
 	if have.Cmp(need) < 0 {
-		return chains.Draft{}, &chains.Shortage{Asset: n.chain.Native.ID, Have: have, Need: need}
+		return chains.Draft{}, &chains.ShortageError{Asset: n.chain.Native.ID, Have: have, Need: need}
 	}
 	payment.Outputs = []chains.DraftOutput{{Output: order.To}}
 	if rest := have.Sub(need); rest.Sign() > 0 {
@@ -269,7 +269,7 @@ func (w *till) newPayer() *custody.Payer {
 		source = accountNode{w.node}
 	}
 	return &custody.Payer{
-		Source: source, Desk: w.Store, Coins: w.Store, Log: zerolog.Nop(),
+		Source: source, Payouts: w.Store, Coins: w.Store, Log: zerolog.Nop(),
 		Config: custody.PayerConfig{MaxFee: chains.NewAmount(feeLimit), Blocks: 3},
 	}
 }

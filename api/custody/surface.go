@@ -75,6 +75,9 @@ type Config struct {
 	Deposits     custody.Deposits
 	Book         custody.Book
 	Halts        Halts
+	Ordering     custody.Ordering
+	Withdrawals  custody.Withdrawals
+	Teller       Teller
 
 	// CoolingOff is how long a new entry of the address book waits before
 	// withdrawals may go there.
@@ -90,6 +93,7 @@ func Mount(api huma.API, cfg Config) {
 	s.mountWallets(api)
 	s.mountAssets(api)
 	s.mountTransactions(api)
+	s.mountWithdrawals(api)
 	s.mountBook(api)
 	s.mountDeposits(api)
 	s.mountKeys(api)

@@ -16,7 +16,8 @@ import (
 	"tallyd/indexer/custody"
 )
 
-type transactionView struct {
+// TransactionView is a transaction as callers see it.
+type TransactionView struct {
 	ID          uuid.UUID    `json:"id" format:"uuid"`
 	Kind        string       `json:"kind" enum:"Deposit,Transfer,Withdrawal"`
 	Status      string       `json:"status" enum:"Submitted,PendingSignature,Broadcasting,Confirming,Completed,Failed,Cancelled"`
@@ -33,8 +34,8 @@ type transactionView struct {
 	UpdatedAt   time.Time    `json:"updatedAt"`
 }
 
-func viewTransaction(t custody.Transaction) transactionView {
-	v := transactionView{
+func viewTransaction(t custody.Transaction) TransactionView {
+	v := TransactionView{
 		ID: t.ID, Kind: string(t.Kind), Status: string(t.Status), Reason: t.Reason, Source: t.Source, Destination: t.Destination,
 		AssetID: string(t.Asset.ID), AssetSymbol: t.Asset.Symbol, Network: t.Chain, Amount: t.Amount.Decimal(t.Asset.Decimals),
 		Note: t.Note, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
@@ -46,7 +47,8 @@ func viewTransaction(t custody.Transaction) transactionView {
 }
 
 type (
-	transactionPath struct {
+	// TransactionPath names a transaction.
+	TransactionPath struct {
 		ID uuid.UUID `path:"transactionId" format:"uuid" doc:"Id of the transaction"`
 	}
 	listTransactionsInput struct {
@@ -64,10 +66,10 @@ type (
 			Note        string    `json:"note,omitempty" maxLength:"500" doc:"For your own use"`
 		}
 	}
-	transactionOutput  struct{ Body transactionView }
+	transactionOutput  struct{ Body TransactionView }
 	transactionsOutput struct {
 		Body struct {
-			Transactions []transactionView `json:"transactions" nullable:"false" doc:"Newest first"`
+			Transactions []TransactionView `json:"transactions" nullable:"false" doc:"Newest first"`
 			Next         *string           `json:"nextCursor" nullable:"true" doc:"cursor of the next page, null if there is none"`
 		}
 	}
@@ -111,14 +113,14 @@ func (s *surface) listTransactions(ctx context.Context, in *listTransactionsInpu
 		return nil, edge("list transactions", err)
 	}
 	out := &transactionsOutput{}
-	out.Body.Transactions, out.Body.Next = make([]transactionView, 0, len(found)), cursor(next)
+	out.Body.Transactions, out.Body.Next = make([]TransactionView, 0, len(found)), cursor(next)
 	for _, t := range found {
 		out.Body.Transactions = append(out.Body.Transactions, viewTransaction(t))
 	}
 	return out, nil
 }
 
-func (s *surface) getTransaction(ctx context.Context, in *transactionPath) (*transactionOutput, error) {
+func (s *surface) getTransaction(ctx context.Context, in *TransactionPath) (*transactionOutput, error) {
 	t, err := s.Transactions.CustodyTransaction(ctx, realmOf(ctx), in.ID)
 	if err != nil {
 		return nil, edge("read transaction", err)

@@ -21,6 +21,8 @@ const (
 	VaultArchived       Code = "vault_archived"           // 400: the vault gives and takes nothing
 	VaultNotEmpty       Code = "vault_not_empty"          // 400: the vault holds something
 	NoAddress           Code = "no_address"               // 400: no deposit address can be given
+	NoDestination       Code = "destination_not_allowed"  // 400: not in the address book, or not yet, or an address of one's own
+	SignedRefused       Code = "signed_refused"           // 400: what was signed is not what was built; the text says which field
 	InvalidKey          Code = "invalid_key"              // 401: unknown API key
 	ExpiredKey          Code = "expired_key"              // 401: revoked or expired API key
 	SignatureRequired   Code = "signature_required"       // 401: the key, or the operation, takes signed requests only
@@ -38,6 +40,8 @@ const (
 	RequestTimeout      Code = "request_timeout"          // 408: the body came too slowly
 	RequestRunning      Code = "request_running"          // 409: the first request with this Idempotency-Key still runs
 	Exists              Code = "already_exists"           // 409: there is such a thing already
+	NothingToSign       Code = "nothing_to_sign"          // 409: no draft waits for a signature, or another one
+	TooLate             Code = "too_late"                 // 409: signed bytes were accepted, or the end is reached
 	KeyRotating         Code = "key_rotating"             // 409: the overlap of the last rotation has not ended
 	KeyEnded            Code = "key_ended"                // 409: the API key is revoked or expired
 	BodyTooLarge        Code = "body_too_large"           // 413
@@ -52,9 +56,9 @@ func Codes() []Code {
 	return []Code{
 		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected, InvalidCursor,
 		IdempotencyRequired, InvalidIdempotency, IdempotencyReused,
-		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress,
+		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress, NoDestination, SignedRefused,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
 		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
-		RequestTimeout, RequestRunning, Exists, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
+		RequestTimeout, RequestRunning, Exists, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"tallyd/api/access"
@@ -19,12 +20,33 @@ import (
 
 // mountCustody adds the operations of custody.
 func (d *daemon) mountCustody(api huma.API) {
+	desk := vaults.Desk{Pools: d.store, Sources: &d.sources, Payers: map[string]vaults.PayerConfig{}, Search: d.searchNow}
+	for slug, c := range d.cfg.Chains {
+		desk.Payers[slug] = payerConfig(c)
+	}
 	custody.Mount(api, custody.Config{
 		Gate: d.gate, Vaults: d.store, Wallets: d.store, Assets: d.store, Pools: d.store, Transactions: d.store,
 		Transfers: d.store, Deposits: d.store, Book: d.store, Halts: d.store,
-		Desk:       vaults.Desk{Pools: d.store, Sources: &d.sources, Search: d.searchNow},
+		Ordering: d.store, Withdrawals: d.store, Desk: desk, Teller: desk,
 		CoolingOff: d.cfg.Custody.CoolingOff,
 	})
+}
+
+// payerConfig returns what payments of a chain may cost. The amount was checked when
+// the settings were loaded.
+func payerConfig(c config.Chain) vaults.PayerConfig {
+	decimals := 8
+	if c.Family == config.FamilyEVM {
+		decimals = 18
+	}
+	most, _ := chains.ParseDecimal(c.Withdrawals.MaxFee, decimals)
+	return vaults.PayerConfig{MaxFee: most, Blocks: c.Withdrawals.Blocks}
+}
+
+// pay carries out the withdrawals of a chain until ctx ends.
+func (d *daemon) pay(ctx context.Context, source chains.Source, c config.Chain, log zerolog.Logger) error {
+	payer := vaults.Payer{Source: source, Payouts: d.store, Coins: d.store, Config: payerConfig(c), Log: log}
+	return payer.Run(ctx) //nolint:wrapcheck // it returns ctx's cause
 }
 
 // eventTypes returns every type of event there is.

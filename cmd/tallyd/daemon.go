@@ -151,7 +151,10 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		Config: followConfig(c), Owner: d.owner,
 		State: d.state, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
 	}
-	err = chain.Run(ctx)
+	group, following := errgroup.WithContext(ctx)
+	group.Go(func() error { return chain.Run(following) })
+	group.Go(func() error { return d.pay(following, source, c, log) })
+	err = group.Wait()
 	if errors.Is(err, indexer.ErrGenesis) && ctx.Err() == nil {
 		// One wrong network ends one chain, loudly, and not the daemon.
 		log.Error().Err(err).Msg("chain halted")

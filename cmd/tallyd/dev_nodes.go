@@ -246,6 +246,7 @@ func devConfig(listen, database, redis string, secrets devSecrets, n *devNodes) 
 		c.AllowGenesisChange = true
 		c.Finality = config.Finality{Depth: devFinality}
 		c.Deposits = config.Deposits{Credit: config.Confirmed(devCredit), ReorgLimit: devFinality}
+		c.Withdrawals = config.Withdrawals{MaxFee: "0.05", Blocks: 1}
 		return c
 	}
 	if n.bitcoin != nil {

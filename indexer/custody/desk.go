@@ -31,6 +31,7 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Text }
 type Desk struct {
 	Pools   Pools
 	Sources *indexer.Sources
+	Payers  map[string]PayerConfig // by slug: what payments may cost
 
 	// Search asks for the past of a chain's new scripts to be searched soon. It
 	// is a hint: a search that was asked for and lost is found again by the next

@@ -29,12 +29,12 @@ const (
 // looked at by one of them at a time; and should two believe it is their turn, the
 // ledger takes what one of them found out.
 type Payer struct {
-	Source chains.Source
-	Desk   Desk
-	Coins  Coins
-	Config PayerConfig
-	Wake   <-chan struct{} // there may be work; a hint. nil for never
-	Log    zerolog.Logger
+	Source  chains.Source
+	Payouts Payouts
+	Coins   Coins
+	Config  PayerConfig
+	Wake    <-chan struct{} // there may be work; a hint. nil for never
+	Log     zerolog.Logger
 }
 
 // PayerConfig is what an operator sets.
@@ -69,7 +69,7 @@ func (p *Payer) Run(ctx context.Context) error {
 
 // Step looks at one withdrawal, and reports whether there was one.
 func (p *Payer) Step(ctx context.Context) (moved bool, err error) {
-	w, err := p.Desk.TakeTurn(ctx, p.Source.Chain().Slug, turnTime)
+	w, err := p.Payouts.TakeTurn(ctx, p.Source.Chain().Slug, turnTime)
 	if errors.Is(err, indexer.ErrNotFound) {
 		return false, nil
 	}
@@ -90,7 +90,7 @@ func (p *Payer) Step(ctx context.Context) (moved bool, err error) {
 // that nothing is broadcast or built that is mined.
 func (p *Payer) look(ctx context.Context, w Withdrawal) error {
 	before := w.Status
-	w, err := p.Desk.Settle(ctx, w.Turn, Observation{})
+	w, err := p.Payouts.Settle(ctx, w.Turn, Observation{})
 	if err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}

@@ -34,8 +34,8 @@ func (p *Payer) build(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 	built, err := p.draft(ctx, w)
 	if err == nil {
 		var kept Withdrawal
-		kept, err = p.Desk.PutDraft(ctx, w.Turn, built)
-		if _, short := errors.AsType[*chains.Shortage](err); !short {
+		kept, err = p.Payouts.PutDraft(ctx, w.Turn, built)
+		if _, short := errors.AsType[*chains.ShortageError](err); !short {
 			return kept, err //nolint:wrapcheck // the ledger says what it was doing
 		}
 	}
@@ -46,7 +46,7 @@ func (p *Payer) build(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 	if !known {
 		p.Log.Warn().Err(err).Stringer("withdrawal", w.ID).Msg("draft not built")
 	}
-	w, err = p.Desk.Decline(ctx, w.Turn, why)
+	w, err = p.Payouts.Decline(ctx, w.Turn, why)
 	if err != nil {
 		return w, fmt.Errorf("keep why there is no draft: %w", err)
 	}
@@ -273,7 +273,7 @@ func (p *Payer) decline(w Withdrawal, err error) (why Declined, known bool) {
 		// A replacement that is not built ends nothing.
 		return Declined{Reason: reason, Failed: !w.Bump, Retry: why.Retry}, true
 	}
-	if short, ok := errors.AsType[*chains.Shortage](err); ok {
+	if short, ok := errors.AsType[*chains.ShortageError](err); ok {
 		if w.Kind == KindSweep && short.Asset == w.Asset.ID {
 			return ends(ReasonNothing)
 		}

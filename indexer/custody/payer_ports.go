@@ -10,8 +10,8 @@ import (
 	"tallyd/indexer"
 )
 
-// Desk is the ledger as a Payer needs it.
-type Desk interface {
+// Payouts is the ledger as a Payer needs it.
+type Payouts interface {
 	// TakeTurn returns the withdrawal of a chain that waits longest to be looked
 	// at, and keeps it from others until ttl from now by the database's clock. It
 	// returns indexer.ErrNotFound if none waits. A Payer that dies gives its turn
@@ -27,7 +27,7 @@ type Desk interface {
 	// PutDraft keeps a draft, reserves what it spends, and makes it wait to be
 	// signed. Nobody may be shown a draft before. It returns indexer.ErrStale if
 	// the turn has moved, or if another withdrawal has a coin or the nonce of the
-	// draft, or the ledger no longer has the coin; and a *chains.Shortage if other
+	// draft, or the ledger no longer has the coin; and a *chains.ShortageError if other
 	// drafts leave too little of what the sender has.
 	PutDraft(ctx context.Context, turn Turn, built Built) (Withdrawal, error)
 
@@ -77,9 +77,9 @@ type Built struct {
 // Declined says why no draft was built.
 type Declined struct {
 	Reason string
-	Short  *chains.Shortage // what there is too little of; nil for nothing
-	Failed bool             // none ever will be: the withdrawal ends
-	Retry  time.Duration    // when to try again
+	Short  *chains.ShortageError // what there is too little of; nil for nothing
+	Failed bool                  // none ever will be: the withdrawal ends
+	Retry  time.Duration         // when to try again
 }
 
 // Observation is what nodes said of a withdrawal. The zero value is that they

@@ -27,7 +27,7 @@ func (p *Payer) send(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 		return w, errCannot
 	}
 	err := broadcaster.Broadcast(ctx, w.ToSend().Signed.Raw)
-	refusal, refused := errors.AsType[*chains.Refusal](err)
+	refusal, refused := errors.AsType[*chains.RefusalError](err)
 	switch {
 	case ctx.Err() != nil:
 		return w, context.Cause(ctx)
@@ -44,7 +44,7 @@ func (p *Payer) send(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 			p.Log.Warn().Err(err).Stringer("withdrawal", w.ID).Msg("withdrawal not looked up")
 		}
 	}
-	w, err = p.Desk.Settle(ctx, w.Turn, seen)
+	w, err = p.Payouts.Settle(ctx, w.Turn, seen)
 	if err != nil {
 		return w, fmt.Errorf("keep what nodes said: %w", err)
 	}

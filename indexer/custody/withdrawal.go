@@ -80,7 +80,7 @@ type Withdrawal struct {
 	Spender     *Spender       // bitcoin: what stands in the chain and spends the coins of the newest signed draft
 	Lost        *uint64        // the height at which it was seen that none can be mined any more
 	Due         *Due           // when Mined or Lost is final
-	Short       *chains.Shortage
+	Short       *chains.ShortageError
 	Tip         uint64 // of the chain, for confirmations
 	Tries       int    // how often nodes were told or asked in vain
 	Turn        Turn
