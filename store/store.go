@@ -177,7 +177,7 @@ func (s *Store) read(ctx context.Context, f func(tx pgx.Tx) error) error {
 // plan whatever they are asked for. Postgres would plan them anew each time, since
 // it takes a list of unknown length for a long one, and longer than it reads.
 func (s *Store) readOften(ctx context.Context, f func(tx pgx.Tx) error) error {
-	const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan`
+	const begin = `BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ; SET LOCAL plan_cache_mode = force_generic_plan`
 	return s.readAs(ctx, pgx.TxOptions{BeginQuery: begin}, f)
 }
 

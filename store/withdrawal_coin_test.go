@@ -19,16 +19,16 @@ import (
 func TestCancelCoins(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 500)
-	submitted, pending, signed := w.withdraw(t, wallet, 100), uuid.UUID{}, uuid.UUID{}
+	submitted := w.withdraw(t, wallet, 100)
 	require.NoError(t, second(w.Cancel(ctx, w.realm, submitted)))
 	require.Equal(t, "Cancelled", w.at(t, submitted))
 	require.Equal(t, "0 500 0", w.holds(t, wallet))
 	w.work(t)
 	require.Equal(t, "Cancelled", w.at(t, submitted))
 
-	pending = w.withdraw(t, wallet, 100)
+	pending := w.withdraw(t, wallet, 100)
 	w.work(t)
 	require.Equal(t, 1, w.reserved(t))
 	draft := w.withdrawal(t, pending).Drafts[0]
@@ -39,7 +39,7 @@ func TestCancelCoins(t *testing.T) {
 	require.ErrorIs(t, second(w.Accept(ctx, w.realm, pending, 1, sign(draft.Draft))), custody.ErrNotSignable)
 	require.ErrorIs(t, second(w.Bump(ctx, w.realm, pending)), custody.ErrSettled)
 
-	signed = w.withdraw(t, wallet, 100)
+	signed := w.withdraw(t, wallet, 100)
 	w.work(t)
 	w.signs(t, signed)
 	require.ErrorIs(t, second(w.Cancel(ctx, w.realm, signed)), custody.ErrSigned)
@@ -56,7 +56,7 @@ func TestCancelCoins(t *testing.T) {
 // and who finds none waits until one comes.
 func TestWithdrawalsRaceForCoins(t *testing.T) {
 	t.Parallel()
-	w := newTill(t, store.Options{MaxConns: 8}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{MaxConns: 8}, depth(1))
 	wallet := w.fund(t, 100, 100, 100)
 	var ids []uuid.UUID
 	for range 6 {
@@ -124,7 +124,7 @@ func TestBumpCoins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+			w := newTill(t, store.Options{}, depth(1))
 			wallet := w.fund(t, 115, 30)
 			id := w.withdraw(t, wallet, 100)
 			w.work(t)
@@ -168,7 +168,7 @@ func TestBumpCoins(t *testing.T) {
 func TestBumpUnsigned(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 500)
 	id := w.withdraw(t, wallet, 100)
 	w.work(t)
@@ -194,7 +194,7 @@ func TestBumpUnsigned(t *testing.T) {
 func TestAcceptAgain(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 500)
 	id := w.withdraw(t, wallet, 100)
 	w.work(t)
@@ -223,7 +223,7 @@ func TestAcceptAgain(t *testing.T) {
 func TestAcceptTwice(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTill(t, store.Options{MaxConns: 8}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{MaxConns: 8}, depth(1))
 	wallet := w.fund(t, 500)
 	id := w.withdraw(t, wallet, 100)
 	w.work(t)
@@ -261,7 +261,7 @@ func TestAcceptTwice(t *testing.T) {
 // once that is deep, and not if a reorg lets the withdrawal be mined after all.
 func TestCoinsSpentElsewhere(t *testing.T) {
 	t.Parallel()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(3))
+	w := newTill(t, store.Options{}, depth(3))
 	wallet := w.fund(t, 500, 50)
 	id := w.withdraw(t, wallet, 100)
 	w.work(t)
@@ -301,7 +301,7 @@ func TestCoinsSpentElsewhere(t *testing.T) {
 // The id of a transaction is changed on its way: it is the same withdrawal.
 func TestChangedID(t *testing.T) {
 	t.Parallel()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 500)
 	id := w.withdraw(t, wallet, 100)
 	w.work(t)
@@ -324,7 +324,7 @@ func TestChangedID(t *testing.T) {
 // A coin whose own transaction is replaced is no coin any more.
 func TestFundingReplaced(t *testing.T) {
 	t.Parallel()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 500)
 	id := w.withdraw(t, wallet, 100)
 	w.work(t)
@@ -346,7 +346,7 @@ func TestFundingReplaced(t *testing.T) {
 func TestWithdrawalsThatWait(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 500)
 	id := w.withdraw(t, wallet, 495)
 	w.work(t)
@@ -384,7 +384,7 @@ func TestWithdrawalsThatWait(t *testing.T) {
 func TestFundsOfCoins(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := newTill(t, store.Options{}, depth(1))
 	wallet := w.fund(t, 300, 200)
 	w.withdraw(t, wallet, 250)
 	w.work(t)

@@ -56,7 +56,7 @@ func (e *evmTill) snapshot(t testing.TB, at int, native, token int64) {
 		Snapshots: []chains.Snapshot{reading(e.desk.chain.Native.ID, native), reading(e.token, token)},
 	})
 	require.NoError(t, err)
-	e.till.chain = append(e.till.chain, ref)
+	e.chain = append(e.chain, ref)
 }
 
 // rich opens a wallet that has an amount by a posting: its deposits are tested

@@ -52,6 +52,7 @@ func TestWithdrawalFaults(t *testing.T) {
 	t.Parallel()
 	c := &countdown{}
 	s := openStore(t, store.Options{Failpoint: c.fail})
+	//nolint:paralleltest // one failpoint for all
 	for verb, times := range map[string]int{
 		"withdraw": 1, "accept": 1, "cancel": 1, "bump": 1, "move_within": 1, "decline": 1,
 		"take_turn": 3, "put_draft": 3, "settle_withdrawal": 3,
@@ -59,7 +60,7 @@ func TestWithdrawalFaults(t *testing.T) {
 		for _, boundary := range []string{store.BeforeBegin, store.BeforeCommit, store.AfterCommit} {
 			hits := 0
 			for nth := range times {
-				t.Run(fmt.Sprintf("%s%s/%d", verb, boundary, nth+1), func(t *testing.T) { //nolint:paralleltest // one failpoint for all
+				t.Run(fmt.Sprintf("%s%s/%d", verb, boundary, nth+1), func(t *testing.T) {
 					f := &faulty{till: tillIn(t, s, chains.FamilyBitcoin, depth(2)), e: evmTillIn(t, s, depth(1))}
 					c.arm(verb+boundary, nth+1)
 					f.history(t)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ type fakeNode struct {
 
 func (n *fakeNode) Chain() chains.Chain { return n.chain }
 
-func (n *fakeNode) FormatAddress(script []byte) string { return fmt.Sprintf("%x", script) }
+func (n *fakeNode) FormatAddress(script []byte) string { return hex.EncodeToString(script) }
 
 func (n *fakeNode) Head(context.Context) (chains.BlockRef, error) {
 	return chains.BlockRef{Height: 1}, n.down
@@ -247,9 +248,9 @@ const (
 	feeLimit = 1000
 )
 
-func newTill(t testing.TB, opts store.Options, family chains.Family, policy custody.Policy) *till {
+func newTill(t testing.TB, opts store.Options, policy custody.Policy) *till {
 	t.Helper()
-	return tillIn(t, openStore(t, opts), family, policy)
+	return tillIn(t, openStore(t, opts), chains.FamilyBitcoin, policy)
 }
 
 func tillIn(t testing.TB, s *store.Store, family chains.Family, policy custody.Policy) *till {

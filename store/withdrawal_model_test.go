@@ -284,7 +284,7 @@ func (m *payModel) gone(w custody.Withdrawal) bool {
 
 // check re-derives what must hold at any moment.
 func (m *payModel) check() {
-	m.till.sound(m.tb)
+	m.sound(m.tb)
 	left := chains.Amount{}
 	for _, id := range m.ids {
 		w := m.withdrawal(m.tb, id)

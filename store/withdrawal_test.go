@@ -16,7 +16,7 @@ import (
 // The road of a withdrawal, and what a reorg makes of it.
 func TestWithdrawalRoad(t *testing.T) {
 	t.Parallel()
-	w := newTill(t, store.Options{}, chains.FamilyBitcoin, depth(2))
+	w := newTill(t, store.Options{}, depth(2))
 	wallet := w.fund(t, 500, 300)
 	id := w.withdraw(t, wallet, 600)
 	require.Equal(t, "Submitted", w.at(t, id))
@@ -82,7 +82,7 @@ func TestWithdrawalProblems(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := openStore(t, store.Options{})
-	w, other := tillIn(t, s, chains.FamilyBitcoin, depth(1)), tillIn(t, s, chains.FamilyBitcoin, depth(1))
+	w, other := tillIn(t, s, chains.FamilyBitcoin, depth(1)), tillIn(t, s, depth(1))
 	wallet, archived, elsewhere := w.fund(t, 500), w.open(t), other.fund(t, 500)
 	_, err := w.SetVaultStatus(ctx, w.realm, archived.VaultID, custody.VaultArchived)
 	require.NoError(t, err)

@@ -179,6 +179,7 @@ func usedBy(b *testing.B, s *stack) (self time.Duration, servers map[string]time
 // askAll is one client. It reads no more of an answer than it needs to know that
 // it is whole and right, so that it costs little beside the daemon.
 func askAll(b *testing.B, address string, requests [][]byte, next *atomic.Int64) ([]time.Duration, error) {
+	b.Helper()
 	conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
@@ -213,7 +214,7 @@ func readAnswer(in *bufio.Reader) ([]byte, error) {
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
-			return nil, err //nolint:wrapcheck // the caller says what it was doing
+			return nil, err
 		}
 		line = strings.TrimSpace(line)
 		if line == "" {
@@ -224,13 +225,13 @@ func readAnswer(in *bufio.Reader) ([]byte, error) {
 		}
 		if text, found := strings.CutPrefix(line, "Content-Length: "); found {
 			if length, err = strconv.Atoi(text); err != nil {
-				return nil, err //nolint:wrapcheck // the caller says what it was doing
+				return nil, err
 			}
 		}
 	}
 	body := make([]byte, length)
 	if _, err := io.ReadFull(in, body); err != nil {
-		return nil, err //nolint:wrapcheck // the caller says what it was doing
+		return nil, err
 	}
 	if status != "HTTP/1.1 200 OK" {
 		return nil, fmt.Errorf("%s: %s", status, body)

@@ -283,6 +283,8 @@ func elsewhere() map[string]string {
 		"create_vault": custody, "set_vault_status": custody, "register_key": custody, "set_treasury": custody,
 		"register_addresses": custody, "create_wallet": custody, "create_address": custody, "transfer": custody,
 		"add_entry": custody, "remove_entry": custody, "set_policy": custody, "resume": custody,
+		"withdraw": custody, "move_within": custody, "take_turn": custody, "put_draft": custody, "decline": custody, "accept": custody,
+		"cancel": custody, "bump": custody, "settle_withdrawal": custody,
 	}
 }
 

@@ -126,17 +126,17 @@ func TestWithdrawalModel(t *testing.T) {
 func (l *life) check(t *rapid.T) {
 	zero, fee := chains.Amount{}, chains.Amount{}
 	want := map[custody.Account]chains.Amount{}
-	switch {
-	case l.status == custody.Completed:
+	switch l.status {
+	case custody.Completed:
 		require.True(t, l.facts.Mined != nil && l.facts.Mined.Paid && l.facts.Deep)
 		want[custody.AccountAvailable], want[custody.AccountChain] = l.claim.Amount.Neg(), l.claim.Amount
 		fee = l.facts.Mined.Fee
-	case l.status == custody.Failed:
+	case custody.Failed:
 		require.True(t, l.facts.Deep && (l.facts.Lost || !l.facts.Mined.Paid))
 		if l.facts.Mined != nil {
 			fee = l.facts.Mined.Fee
 		}
-	case l.status == custody.Cancelled:
+	case custody.Cancelled:
 		require.False(t, l.signed, "what somebody may broadcast is not cancelled")
 	default:
 		require.True(t, l.status.Open())

@@ -20,7 +20,7 @@ const (
 
 // Reasons why a withdrawal is where it is. They do not change.
 const (
-	// Of Submitted: no draft can be built now. It is tried again.
+	// ReasonPoolLow and those below are of Submitted: no draft can be built now. It is tried again.
 	ReasonPoolLow     = "pool_low"          // the tenant's free coins do not suffice for amount and fee
 	ReasonTreasuryLow = "treasury_low"      // the treasury has too little of the asset, or for the fee
 	ReasonGasLow      = "gas_low"           // the address that is swept cannot pay the fee
@@ -29,11 +29,11 @@ const (
 	ReasonNoChange    = "no_change_address" // there is no key to derive an address for change from, and no treasury
 	ReasonNode        = "node_unavailable"  // no node answers, or answers well
 
-	// Of Broadcasting and Confirming.
+	// ReasonReplacementWanted and the next are of Broadcasting and Confirming.
 	ReasonReplacementWanted   = "replacement_wanted"   // one with a higher fee is about to be built
 	ReasonReplacementUnsigned = "replacement_unsigned" // it waits to be signed
 
-	// Of Failed.
+	// ReasonDust and those below are of Failed.
 	ReasonDust        = "dust"          // nodes relay no amount as small as that
 	ReasonReverts     = "reverts"       // the recipient or the token refuses it: nothing was broadcast
 	ReasonUnsupported = "unsupported"   // the chain's transactions are not built here
