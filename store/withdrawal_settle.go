@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -88,14 +89,20 @@ func (h *held) observe(ctx context.Context, seen custody.Observation) (*held, er
 func (h *held) stand(ctx context.Context, seen custody.Observation) error {
 	w := &h.Withdrawal
 	standing := custody.Standing{Taken: w.Taken, Mined: h.minedDraft()}
+	ended := !custody.Status(w.Status).Open()
 	// What was given up stays so, also if a reorg makes room for it again: its
 	// wallet had the money back, and may have paid with it. Only being mined
 	// after all takes it back.
-	givenUp := w.Status == string(custody.Failed) && w.Lost != nil
+	givenUp := ended && w.Lost != nil
+	// A reorg of the blocks above takes nothing back either.
+	stays := false
 	switch {
 	case standing.Mined != nil:
+		stays = ended && bytes.Equal(w.Block, standing.Mined.Block[:])
 		w.Lost = nil
-	case !givenUp:
+	case givenUp:
+		stays = true
+	default:
 		if err := h.lose(ctx, seen); err != nil {
 			return err
 		}
@@ -103,7 +110,7 @@ func (h *held) stand(ctx context.Context, seen custody.Observation) error {
 	standing.Lost = w.Lost != nil
 	h.putMined(standing.Mined)
 	reached := h.measure(standing)
-	standing.Deep = reached && (standing.Mined != nil || h.certain(seen)) || givenUp && standing.Mined == nil
+	standing.Deep = stays || reached && (standing.Mined != nil || h.certain(seen))
 	status, reason := standing.Status()
 	if err := h.keepCoins(ctx, status, standing.Mined); err != nil {
 		return err

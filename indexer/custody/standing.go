@@ -27,7 +27,7 @@ type Standing struct {
 	Taken bool   // a node has taken one of its drafts, ever
 	Mined *Mined // the one that stands in the chain
 	Lost  bool   // none can be mined any more: another transaction spent the coin or the nonce
-	Deep  bool   // Mined or Lost is as deep as the chain's policy asks
+	Deep  bool   // Mined or Lost is as deep as the chain's policy asks, or was and still stands
 }
 
 // Status returns the status that a withdrawal has by its standing, and why it
