@@ -82,7 +82,7 @@ func TestWithdrawalProblems(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := openStore(t, store.Options{})
-	w, other := tillIn(t, s, chains.FamilyBitcoin, depth(1)), tillIn(t, s, depth(1))
+	w, other := tillIn(t, s, chains.FamilyBitcoin, depth(1)), tillIn(t, s, chains.FamilyBitcoin, depth(1))
 	wallet, archived, elsewhere := w.fund(t, 500), w.open(t), other.fund(t, 500)
 	_, err := w.SetVaultStatus(ctx, w.realm, archived.VaultID, custody.VaultArchived)
 	require.NoError(t, err)
