@@ -702,3 +702,45 @@ func TestVaultBalances(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
+
+// A vault is not archived beside a transfer into it.
+func TestArchiveRaces(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d, tip := newDesk(t, store.Options{MaxConns: 8}, chains.FamilyBitcoin, depth(1))
+	house, guest := d.open(t), d.open(t)
+	d.apply(t, tip, 2, transfers(d.to(1, 0, 100)))
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(done)
+		for range 60 {
+			if err := d.move(t, house, guest, 1); err != nil && !errors.Is(err, custody.ErrArchived) {
+				t.Error(err)
+			}
+			if err := d.move(t, guest, house, 1); err != nil && !errors.Is(err, custody.ErrArchived) && !errors.Is(err, custody.ErrInsufficient) {
+				t.Error(err)
+			}
+		}
+	})
+	archived := 0
+	for open := true; open; {
+		select {
+		case <-done:
+			open = false
+		default:
+		}
+		_, err := d.SetVaultStatus(ctx, d.realm, guest.VaultID, custody.VaultArchived)
+		if errors.Is(err, custody.ErrNotEmpty) {
+			continue
+		}
+		require.NoError(t, err)
+		archived++
+		require.Equal(t, "0 0 0", d.holds(t, guest))
+		_, err = d.SetVaultStatus(ctx, d.realm, guest.VaultID, custody.VaultActive)
+		require.NoError(t, err)
+	}
+	wg.Wait()
+	require.Positive(t, archived)
+	d.sound(t)
+}

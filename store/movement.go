@@ -27,7 +27,7 @@ func (s *Store) Transfer(ctx context.Context, order custody.Order) (custody.Tran
 		if err := b.hold(ctx, []uuid.UUID{order.Source, order.Destination}); err != nil {
 			return err
 		}
-		asset, err := b.permit(order)
+		asset, err := b.permit(ctx, order)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (s *Store) Transfer(ctx context.Context, order custody.Order) (custody.Tran
 }
 
 // permit returns the asset that an order moves, or why it may not.
-func (b *books) permit(order custody.Order) (int64, error) {
+func (b *books) permit(ctx context.Context, order custody.Order) (int64, error) {
 	there := func(id uuid.UUID) (db.LockWalletsRow, bool) {
 		row, held := b.held[id]
 		return row, held && realmOf(row.Tenant, row.Environment) == order.Realm
@@ -67,8 +67,11 @@ func (b *books) permit(order custody.Order) (int64, error) {
 	if !ok {
 		return 0, indexer.ErrNotFound
 	}
+	archived, err := b.q.ArchivedWallets(ctx, []uuid.UUID{order.Source, order.Destination})
+	if err != nil {
+		return 0, fmt.Errorf("read the status of vaults: %w", err)
+	}
 	destination, ok := there(order.Destination)
-	archived := string(custody.VaultArchived)
 	switch {
 	case order.Source == order.Destination:
 		return 0, custody.ErrSameWallet
@@ -76,7 +79,7 @@ func (b *books) permit(order custody.Order) (int64, error) {
 		return 0, custody.ErrNoDestination
 	case source.AssetID != destination.AssetID:
 		return 0, custody.ErrOtherAsset
-	case source.VaultStatus == archived || destination.VaultStatus == archived:
+	case archived:
 		return 0, custody.ErrArchived
 	case source.Status == string(custody.WalletFrozen):
 		return 0, custody.ErrFrozen

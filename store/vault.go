@@ -89,6 +89,10 @@ func (s *Store) SetVaultStatus(ctx context.Context, realm indexer.Realm, id uuid
 			return nil
 		}
 		if status == custody.VaultArchived {
+			// A transfer under way into one of its wallets is waited for.
+			if err := q.LockVaultWallets(ctx, id); err != nil {
+				return fmt.Errorf("lock wallets of vault %s: %w", id, err)
+			}
 			holds, err := q.VaultHolds(ctx, id)
 			if err != nil {
 				return fmt.Errorf("look into vault %s: %w", id, err)

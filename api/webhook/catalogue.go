@@ -60,8 +60,8 @@ func Types() []EventType {
 	transfer, chain := reflect.TypeFor[transferData](), reflect.TypeFor[chainData]()
 	return []EventType{
 		{Name: "account.synced", Summary: "An account became level with its chain.", Data: reflect.TypeFor[syncedData]()},
-		{Name: "chain.degraded", Summary: "A chain with accounts of yours is not followed any more.", Data: chain},
-		{Name: "chain.recovered", Summary: "A chain with accounts of yours is followed again.", Data: chain},
+		{Name: "chain.degraded", Summary: "A chain of yours is not followed any more, or, in the state halted, credits no deposits.", Data: chain},
+		{Name: "chain.recovered", Summary: "A chain of yours is followed, or credits deposits, again.", Data: chain},
 		{Name: "transfer.pending", Summary: "A transfer of an account was seen unconfirmed.", Data: transfer},
 		{Name: "transfer.confirmed", Summary: "A transfer of an account stands in a block.", Data: transfer},
 		{Name: "transfer.orphaned", Summary: "The block of a transfer left the chain.", Data: transfer},

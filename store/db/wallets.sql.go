@@ -13,6 +13,26 @@ import (
 	"tallyd/chains"
 )
 
+const archivedWallets = `-- name: ArchivedWallets :one
+SELECT EXISTS (
+    SELECT
+    FROM wallets AS w
+    JOIN vaults AS v ON v.id = w.vault_id
+    WHERE w.id = ANY($1::uuid[])
+    AND v.status = 'Archived'
+) AS archived
+`
+
+// ArchivedWallets tells whether the vault of one of wallets that are locked is
+// archived. What changes that locks them too, so that a statement of its own sees
+// it.
+func (q *Queries) ArchivedWallets(ctx context.Context, ids []uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, archivedWallets, ids)
+	var archived bool
+	err := row.Scan(&archived)
+	return archived, err
+}
+
 const balanceEvents = `-- name: BalanceEvents :execrows
 INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
 SELECT
@@ -175,6 +195,20 @@ func (q *Queries) ListedAsset(ctx context.Context, arg ListedAssetParams) (Liste
 	return i, err
 }
 
+const lockVaultWallets = `-- name: LockVaultWallets :exec
+SELECT
+FROM wallets
+WHERE vault_id = $1
+ORDER BY id
+FOR NO KEY UPDATE
+`
+
+// LockVaultWallets locks the wallets of a vault as LockWallets does.
+func (q *Queries) LockVaultWallets(ctx context.Context, vaultID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, lockVaultWallets, vaultID)
+	return err
+}
+
 const lockWallets = `-- name: LockWallets :many
 SELECT
     w.id,
@@ -185,12 +219,11 @@ SELECT
     w.status,
     w.available,
     w.locked,
-    w.pending,
-    (SELECT v.status FROM vaults AS v WHERE v.id = w.vault_id) AS vault_status
+    w.pending
 FROM wallets AS w
 WHERE w.id = ANY($1::uuid[])
 ORDER BY w.id
-FOR NO KEY UPDATE OF w
+FOR NO KEY UPDATE
 `
 
 type LockWalletsRow struct {
@@ -203,7 +236,6 @@ type LockWalletsRow struct {
 	Available   chains.Amount
 	Locked      chains.Amount
 	Pending     chains.Amount
-	VaultStatus string
 }
 
 // LockWallets locks wallets in the order of their ids, so that those who lock
@@ -228,7 +260,6 @@ func (q *Queries) LockWallets(ctx context.Context, ids []uuid.UUID) ([]LockWalle
 			&i.Available,
 			&i.Locked,
 			&i.Pending,
-			&i.VaultStatus,
 		); err != nil {
 			return nil, err
 		}

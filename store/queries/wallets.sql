@@ -66,12 +66,31 @@ SELECT
     w.status,
     w.available,
     w.locked,
-    w.pending,
-    (SELECT v.status FROM vaults AS v WHERE v.id = w.vault_id) AS vault_status
+    w.pending
 FROM wallets AS w
 WHERE w.id = ANY(@ids::uuid[])
 ORDER BY w.id
-FOR NO KEY UPDATE OF w;
+FOR NO KEY UPDATE;
+
+-- name: LockVaultWallets :exec
+-- LockVaultWallets locks the wallets of a vault as LockWallets does.
+SELECT
+FROM wallets
+WHERE vault_id = @vault_id
+ORDER BY id
+FOR NO KEY UPDATE;
+
+-- name: ArchivedWallets :one
+-- ArchivedWallets tells whether the vault of one of wallets that are locked is
+-- archived. What changes that locks them too, so that a statement of its own sees
+-- it.
+SELECT EXISTS (
+    SELECT
+    FROM wallets AS w
+    JOIN vaults AS v ON v.id = w.vault_id
+    WHERE w.id = ANY(@ids::uuid[])
+    AND v.status = 'Archived'
+) AS archived;
 
 -- name: SetBalances :exec
 -- SetBalances writes the balances of wallets that are locked.
