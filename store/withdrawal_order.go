@@ -27,7 +27,7 @@ func (s *Store) Withdraw(ctx context.Context, order custody.WithdrawalOrder) (cu
 		if err := b.hold(ctx, []uuid.UUID{order.Wallet}); err != nil {
 			return err
 		}
-		wallet, err := b.permitWithdrawal(order)
+		wallet, err := b.permitWithdrawal(ctx, order)
 		if err != nil {
 			return err
 		}
@@ -75,12 +75,17 @@ func oneWithdrawal(ctx context.Context, q *db.Queries, id uuid.UUID) (custody.Wi
 }
 
 // permitWithdrawal returns the wallet that pays, or why it may not.
-func (b *books) permitWithdrawal(order custody.WithdrawalOrder) (db.LockWalletsRow, error) {
+func (b *books) permitWithdrawal(ctx context.Context, order custody.WithdrawalOrder) (db.LockWalletsRow, error) {
 	wallet, there := b.held[order.Wallet]
-	switch {
-	case !there || realmOf(wallet.Tenant, wallet.Environment) != order.Realm:
+	if !there || realmOf(wallet.Tenant, wallet.Environment) != order.Realm {
 		return wallet, indexer.ErrNotFound
-	case wallet.VaultStatus == string(custody.VaultArchived):
+	}
+	archived, err := b.q.ArchivedWallets(ctx, []uuid.UUID{order.Wallet})
+	if err != nil {
+		return wallet, fmt.Errorf("read the status of the vault: %w", err)
+	}
+	switch {
+	case archived:
 		return wallet, custody.ErrArchived
 	case wallet.Status == string(custody.WalletFrozen):
 		return wallet, custody.ErrFrozen
