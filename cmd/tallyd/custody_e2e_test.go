@@ -19,12 +19,12 @@ import (
 	"tallyd/config"
 )
 
-// custodian is a custody backend of a stack: it gives addresses to customers and
+// keeper is a custody backend of a stack: it gives addresses to customers and
 // watches what becomes of their payments.
-type custodian struct{ *stack }
+type keeper struct{ *stack }
 
 // ask makes a request with the master key and decodes the answer, if there is one.
-func (c custodian) ask(method, path string, body any) (int, map[string]any) {
+func (c keeper) ask(method, path string, body any) (int, map[string]any) {
 	c.t.Helper()
 	var raw bytes.Buffer
 	if body != nil {
@@ -50,7 +50,7 @@ func (c custodian) ask(method, path string, body any) (int, map[string]any) {
 }
 
 // must is ask for a request that succeeds.
-func (c custodian) must(method, path string, body any) map[string]any {
+func (c keeper) must(method, path string, body any) map[string]any {
 	c.t.Helper()
 	status, answer := c.ask(method, path, body)
 	require.Less(c.t, status, 300, "%s %s: %v", method, path, answer)
@@ -58,7 +58,7 @@ func (c custodian) must(method, path string, body any) map[string]any {
 }
 
 // asset returns the id of an enabled asset by its symbol.
-func (c custodian) asset(symbol string) string {
+func (c keeper) asset(symbol string) string {
 	c.t.Helper()
 	for _, one := range c.must("GET", "/assets", nil)["assets"].([]any) {
 		if asset := one.(map[string]any); asset["symbol"] == symbol {
@@ -70,20 +70,20 @@ func (c custodian) asset(symbol string) string {
 }
 
 // vault makes a vault and returns its id.
-func (c custodian) vault() string {
+func (c keeper) vault() string {
 	c.t.Helper()
 	return c.must("POST", "/vaults", map[string]any{"name": "customer"})["id"].(string)
 }
 
 // open opens a wallet and returns its id and its address.
-func (c custodian) open(vault, asset string) (id, address string) {
+func (c keeper) open(vault, asset string) (id, address string) {
 	c.t.Helper()
 	w := c.must("POST", "/vaults/"+vault+"/wallets", map[string]any{"assetId": asset})
 	return w["id"].(string), w["depositAddress"].(string)
 }
 
 // holds waits until a wallet has a pending and an available amount.
-func (c custodian) holds(what, wallet, pending, available string) {
+func (c keeper) holds(what, wallet, pending, available string) {
 	c.t.Helper()
 	var last map[string]any
 	defer func() {
@@ -98,7 +98,7 @@ func (c custodian) holds(what, wallet, pending, available string) {
 }
 
 // states returns the states of a wallet's deposits, oldest first.
-func (c custodian) states(wallet string) []string {
+func (c keeper) states(wallet string) []string {
 	c.t.Helper()
 	var states []string
 	for _, d := range c.deposits(wallet) {
@@ -107,7 +107,7 @@ func (c custodian) states(wallet string) []string {
 	return states
 }
 
-func (c custodian) deposits(wallet string) []map[string]any {
+func (c keeper) deposits(wallet string) []map[string]any {
 	c.t.Helper()
 	var list []map[string]any
 	for _, one := range c.must("GET", "/v1/deposits?limit=500&walletId="+wallet, nil)["deposits"].([]any) {
@@ -117,13 +117,13 @@ func (c custodian) deposits(wallet string) []map[string]any {
 	return list
 }
 
-func (c custodian) becomes(what, wallet string, want ...string) {
+func (c keeper) becomes(what, wallet string, want ...string) {
 	c.t.Helper()
 	c.eventually(what, func() bool { return slices.Equal(want, c.states(wallet)) })
 }
 
 // resume waits for a chain to be halted, and lets it go on.
-func (c custodian) resume(chain string) {
+func (c keeper) resume(chain string) {
 	c.t.Helper()
 	c.eventually("credits are halted", func() bool {
 		for _, one := range c.must("GET", "/v1/chains", nil)["chains"].([]any) {
@@ -137,7 +137,7 @@ func (c custodian) resume(chain string) {
 }
 
 // sound asks the ledger whether it adds up.
-func (c custodian) sound() {
+func (c keeper) sound() {
 	c.t.Helper()
 	faults, err := c.daemon.store.LedgerFaults(c.t.Context(), "", 10)
 	require.NoError(c.t, err)
@@ -175,7 +175,7 @@ func TestCustodyOnBitcoin(t *testing.T) {
 	chain.Deposits = config.Deposits{Credit: config.Confirmed(2), ReorgLimit: 200}
 	w.cfg.Chains["btc"] = chain
 	w.start()
-	c := custodian{w.stack}
+	c := keeper{w.stack}
 	const key = "tpubDC5FSnBiZDMmhiuCmWAYsLwgLYrrT9rAqvTySfuCCrgsWz8wxMXUS9Tb9iVMvcRbvFcAHGkMD5Kx8koh4GquNGNTfohfk7pgjhaPCdXpoba"
 	c.must("PUT", "/v1/custody/keys/btc", map[string]any{"key": "wpkh(" + key + "/<0;1>/*)"})
 	coin := c.asset("BTC")
@@ -271,7 +271,7 @@ func TestCustodyOnEthereum(t *testing.T) {
 	chain.Deposits = config.Deposits{Credit: config.Confirmed(2), ReorgLimit: 200}
 	w.cfg.Chains["eth"] = chain
 	w.start()
-	c := custodian{w.stack}
+	c := keeper{w.stack}
 	c.must("POST", "/v1/custody/keys/eth/addresses", map[string]any{"addresses": w.people})
 	c.must("PUT", "/v1/custody/keys/eth", map[string]any{"treasuryAddress": node.Accounts[5]})
 	vault := c.vault()
