@@ -285,7 +285,7 @@ func TestDocument(t *testing.T) {
 		require.Len(t, post["parameters"], 4)
 		require.NotNil(t, post["requestBody"])
 	}
-	require.Contains(t, doc["components"].(map[string]any)["schemas"], "Message")
+	require.Contains(t, doc["components"].(map[string]any)["schemas"], "WebhookMessage")
 }
 
 // A stream begins where its reader was, tells of what happens, and stays open for
