@@ -86,3 +86,8 @@ func Judge(rights []string, reading ...string) (Verdict, []string) {
 	}
 	return ReadOnly, nil
 }
+
+// Lacking returns those of the rights needed that are not among rights.
+func Lacking(rights []string, needed ...string) []string {
+	return slices.DeleteFunc(slices.Clone(needed), func(right string) bool { return slices.Contains(rights, right) })
+}
