@@ -42,6 +42,11 @@ func (c *Collector) Try(ctx context.Context, wallet Wallet, read func(context.Co
 	return nil
 }
 
+// Miss notes a wallet that is known to hold something and is not read.
+func (c *Collector) Miss(wallet Wallet, reason Reason, detail string) {
+	c.missing = append(c.missing, Missing{Wallet: wallet, Reason: reason, Detail: detail})
+}
+
 // Balances returns what was gathered.
 func (c *Collector) Balances() (Balances, error) {
 	holdings, err := Gather(c.holdings)

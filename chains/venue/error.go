@@ -30,6 +30,7 @@ const (
 	Unreachable       Reason = "unreachable"        // no answer, or half of one
 	Vanished          Reason = "vanished"           // its name is gone from the internet
 	Unreadable        Reason = "unreadable"         // an answer that is not what its reference says
+	NotRead           Reason = "not_read"           // there is something, and tallyd has no way to read it
 	Refused           Reason = "refused"            // the venue says no for a reason of its own
 )
 

@@ -17,7 +17,9 @@ const (
 	Ledger       Stream = "ledger"       // every change of a balance
 	Trades       Stream = "trades"       //
 	Transactions Stream = "transactions" // all of the above in one, where a venue does not tell them apart
-	Transfers    Stream = "transfers"    // between wallets and accounts of the venue
+	Fiat         Stream = "fiat"         // deposits, withdrawals and purchases in money of states
+	Converts     Stream = "converts"     // trades beside the market
+	Rewards      Stream = "rewards"      //
 )
 
 // Historian is an account whose past can be read.

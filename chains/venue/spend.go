@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -59,9 +60,13 @@ func (s *Session) measured(ctx context.Context, route Route, a Answer) {
 // the venue declares none.
 func (s *Session) budget(name string) Budget {
 	for _, b := range s.venue.Budgets {
-		if b.Name == name || name == "" {
-			return b
+		if b.Name != name && name != "" {
+			continue
 		}
+		if i := slices.IndexFunc(s.region.Budgets, func(own Budget) bool { return own.Name == b.Name }); i >= 0 {
+			return s.region.Budgets[i]
+		}
+		return b
 	}
 	return Budget{Name: "requests", Scope: PerKey}
 }

@@ -55,6 +55,8 @@ type Region struct {
 	// Hosts are the origins that may be asked, by the name routes use for
 	// them; "" is the main one.
 	Hosts map[string]string
+	// Budgets stand in place of the venue's of the same name.
+	Budgets []Budget
 }
 
 // Standing is how well a part of a connector is known to be right.

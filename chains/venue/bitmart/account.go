@@ -169,7 +169,7 @@ func (a *account) earn(ctx context.Context) ([]venue.Holding, error) {
 		return nil, err
 	}
 	if !isHollow(data.Data) {
-		return nil, venue.Misread("there are savings, and no reference says how they are shown")
+		return nil, venue.Say(venue.NotRead, "", "there are savings, and no reference says how they are shown")
 	}
 	return nil, nil
 }

@@ -110,7 +110,7 @@ func readsOnly(t *testing.T, s Subject) {
 func wholeHistory(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
-	stage.populate()
+	stage.populate(true)
 	access, err := stage.account.Check(t.Context())
 	require.NoError(t, err)
 	if s.Venue.Introspects {
@@ -137,7 +137,7 @@ func wholeHistory(t *testing.T, s Subject) {
 func pagesOverlap(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
-	stage.populate()
+	stage.populate(true)
 	stage.world.Repeat(true)
 	stage.ends(t)
 }
@@ -147,7 +147,7 @@ func tooMany(header map[string]string) func(*testing.T, Subject) {
 	return func(t *testing.T, s Subject) {
 		t.Helper()
 		stage := s.stage(t)
-		stage.populate()
+		stage.populate(false)
 		slow := s.Slow
 		slow.Header = header
 		stage.world.Break(func(n int) (Reply, bool) { return slow, n%14 > 10 })
@@ -170,7 +170,7 @@ func tooMany(header map[string]string) func(*testing.T, Subject) {
 func banned(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
-	stage.populate()
+	stage.populate(false)
 	stage.world.Break(func(int) (Reply, bool) { return Reply{Status: http.StatusTeapot, Body: "{}"}, true })
 	_, err := stage.account.Balances(t.Context())
 	require.Equal(t, venue.Banned, venue.ReasonOf(err), "%v", err)
@@ -201,7 +201,7 @@ func skewed(t *testing.T, s Subject) {
 	t.Helper()
 	for _, skew := range []time.Duration{time.Hour, -time.Hour} {
 		stage := s.stage(t)
-		stage.populate()
+		stage.populate(false)
 		stage.world.Skew(skew)
 		_, err := stage.account.Balances(t.Context())
 		require.NoError(t, err)
@@ -215,7 +215,7 @@ func skewed(t *testing.T, s Subject) {
 func webPage(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
-	stage.populate()
+	stage.populate(false)
 	stage.world.Break(func(int) (Reply, bool) { return CloudflarePage(), true })
 	_, err := stage.account.Balances(t.Context())
 	require.Equal(t, venue.Blocked, venue.ReasonOf(err), "%v", err)
@@ -231,7 +231,7 @@ func webPage(t *testing.T, s Subject) {
 func halfBody(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
-	stage.populate()
+	stage.populate(false)
 	half := Reply{Status: http.StatusOK, Body: `{"code":"0","result":{"list":[{"co`}
 	cut := half
 	cut.Half = true
@@ -269,7 +269,7 @@ func garbage(t *testing.T, s Subject) {
 func revoked(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
-	stage.populate()
+	stage.populate(true)
 	stage.world.Break(func(n int) (Reply, bool) { return s.Revoked, n >= 4 })
 	rows, kept := book{}, map[venue.Stream]venue.Progress{}
 	if len(stage.histories()) > 0 {
