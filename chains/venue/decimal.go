@@ -98,6 +98,15 @@ func (d Decimal) Mul(other Decimal) Decimal {
 	return Decimal{digits: new(big.Int).Mul(d.digits, other.digits), scale: d.scale + other.scale}
 }
 
+// Shift returns d with the point moved left by places digits: cents become
+// dollars by 2. Unknown if d is.
+func (d Decimal) Shift(places int) Decimal {
+	if !d.Known() {
+		return Decimal{}
+	}
+	return Decimal{digits: d.digits, scale: d.scale + places}
+}
+
 // Neg returns -d; unknown if d is.
 func (d Decimal) Neg() Decimal {
 	if !d.Known() {

@@ -270,7 +270,7 @@ func revoked(t *testing.T, s Subject) {
 	t.Helper()
 	stage := s.stage(t)
 	stage.populate(true)
-	stage.world.Break(func(n int) (Reply, bool) { return s.Revoked, n >= 4 })
+	stage.world.Break(func(n int) (Reply, bool) { return s.Revoked, n >= 2 })
 	rows, kept := book{}, map[venue.Stream]venue.Progress{}
 	if len(stage.histories()) > 0 {
 		err := stage.follow(t, rows, kept)
