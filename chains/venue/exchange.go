@@ -51,10 +51,10 @@ func (s *Session) exchange(ctx context.Context, route Route, r Request, nonce ui
 	if err != nil {
 		return Answer{}, s.broken(err)
 	}
-	s.clock.see(answer.Header, asked, time.Now())
+	far := s.clock.see(answer.Header, asked, time.Now())
 	s.measured(ctx, route, answer)
 	if err := s.judge(answer); err != nil {
-		return Answer{}, s.settle(ctx, route, answer, err)
+		return Answer{}, s.settle(ctx, route, answer, err, far)
 	}
 	s.transport.forgive(s.budgetKey(route))
 	s.transport.forgive(s.addressKey())
@@ -147,12 +147,17 @@ func byStatus(status int) *Error {
 
 // settle completes the error of an answer, and makes all who share what was
 // exceeded wait.
-func (s *Session) settle(ctx context.Context, route Route, a Answer, err error) error {
+func (s *Session) settle(ctx context.Context, route Route, a Answer, err error, far bool) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = &Error{Reason: Unreadable, Cause: err}
 	}
 	e.Status = a.Status
+	if far && (e.Reason == KeyRefused || e.Reason == Refused) {
+		// Some venues do not tell a wrong time from a wrong signature. The clock
+		// was far off when this was signed, and is not any more.
+		e.Reason = ClockSkew
+	}
 	key := s.budgetKey(route)
 	var backoff func(strikes int) time.Duration
 	switch e.Reason {

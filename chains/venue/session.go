@@ -41,6 +41,14 @@ type Request struct {
 	Authority string
 }
 
+// Target returns path and query as they are sent.
+func (r Request) Target() string {
+	if r.Query == "" {
+		return r.Path
+	}
+	return r.Path + "?" + r.Query
+}
+
 // Stamp is what makes two requests differ.
 type Stamp struct {
 	Time   time.Time // by the venue's clock
