@@ -87,7 +87,7 @@ func offsetPage[T any](ctx context.Context, a *account, path string, q venue.Que
 		page.Movements = append(page.Movements, movement(row))
 	}
 	if len(*rows) >= maxRows {
-		page.Next = strconv.Itoa(offset + len(*rows))
+		page.Next = strconv.Itoa(offset + maxRows)
 	}
 	return page, nil
 }
