@@ -47,6 +47,9 @@ type Subject struct {
 	// it than its state; nil replaces the row.
 	Settle func(*World, venue.Stream, Row)
 
+	// Final are streams that show nothing before it is settled.
+	Final []venue.Stream
+
 	// Empty are the bodies by which the venue says that nothing is held.
 	Empty []string
 

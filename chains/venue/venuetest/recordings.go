@@ -220,7 +220,8 @@ func (row reading) compareLegs(t *testing.T, m venue.Movement) {
 			paid = paid.Add(leg.Amount.Abs())
 			continue
 		}
-		got[leg.Code] = got[leg.Code].Or(venue.NewDecimal(0, 0)).Add(leg.Amount)
+		code := strings.ToUpper(leg.Code) // some venues write them small
+		got[code] = got[code].Or(venue.NewDecimal(0, 0)).Add(leg.Amount)
 	}
 	for code, amount := range want {
 		require.True(t, got[code].Equal(amount), "%s of %s: ours %s, recorded %s", code, row.ID, got[code], amount)
