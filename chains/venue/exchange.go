@@ -109,6 +109,9 @@ func (s *Session) judge(a Answer) error {
 	}
 	if !json.Valid(a.Body) {
 		if e := byStatus(a.Status); e != nil {
+			if a.Status == http.StatusForbidden {
+				e.Reason = Blocked // the words of what stands before the venue
+			}
 			e.Detail = string(bytes.TrimSpace(a.Body[:min(len(a.Body), maxDetail)]))
 			return e
 		}
