@@ -17,6 +17,7 @@ const (
 	Ledger       Stream = "ledger"       // every change of a balance
 	Trades       Stream = "trades"       //
 	Transactions Stream = "transactions" // all of the above in one, where a venue does not tell them apart
+	Transfers    Stream = "transfers"    // between wallets and accounts of the venue, or deposits and withdrawals in one
 	FundingBook  Stream = "funding"      // every change of the funding wallet, where it has a ledger of its own
 	Fiat         Stream = "fiat"         // deposits, withdrawals and purchases in money of states
 	Converts     Stream = "converts"     // trades beside the market

@@ -69,20 +69,25 @@ func (p Params) Encode() string {
 	return b.String()
 }
 
+// ParseParams reads what Encode wrote.
+func ParseParams(query string) Params {
+	var p Params
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, _ = url.QueryUnescape(name)   // what Encode wrote
+		value, _ = url.QueryUnescape(value) // what Encode wrote
+		if name != "" {
+			p = append(p, name, value)
+		}
+	}
+	return p
+}
+
 // Sorted returns the parameters in the order of their names.
 func (p Params) Sorted() Params {
 	values := url.Values{}
 	for i := 0; i+1 < len(p); i += 2 {
 		values.Add(p[i], p[i+1])
 	}
-	sorted := Params{}
-	for pair := range strings.SplitSeq(values.Encode(), "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		name, _ = url.QueryUnescape(name)   // what Encode wrote
-		value, _ = url.QueryUnescape(value) // what Encode wrote
-		if name != "" {
-			sorted = append(sorted, name, value)
-		}
-	}
-	return sorted
+	return ParseParams(values.Encode())
 }
