@@ -21,6 +21,23 @@ type Budget struct {
 	Scope  Scope
 	Limit  int
 	Window time.Duration
+
+	// Leaks says that the venue's counter falls all the time, by Limit in a
+	// Window, rather than to 0 at the end of each: all of Limit may be taken at
+	// once, and the next as soon as there is room.
+	Leaks bool
+}
+
+// burst returns how much may be taken at once, and how long each unit takes to
+// come back. Where the counter starts anew, half of the limit comes at once and
+// the rest over the window, so that no window, wherever it begins, sees more than
+// the limit.
+func (b Budget) burst() (int, time.Duration) {
+	if b.Leaks {
+		return b.Limit, b.Window / time.Duration(b.Limit)
+	}
+	burst := max(1, b.Limit/2)
+	return burst, (b.Window + time.Duration(b.Limit-burst)) / time.Duration(b.Limit-burst+1)
 }
 
 // Usage is what a venue itself has counted, from the headers of an answer.
@@ -57,7 +74,7 @@ type Local struct {
 }
 
 // tab is what is known of one key. full is when the budget would be whole again if
-// nothing more was taken: it moves by Window/Limit for each unit.
+// nothing more was taken.
 type tab struct {
 	full  time.Time
 	until time.Time
@@ -78,11 +95,15 @@ func (l *Local) Take(_ context.Context, key string, b Budget, cost int) (time.Du
 	if b.Limit <= 0 || b.Window <= 0 {
 		return 0, nil
 	}
-	full := later(t.full, now).Add(b.Window / time.Duration(b.Limit) * time.Duration(min(cost, b.Limit)))
-	if wait := full.Sub(now) - b.Window; wait > 0 {
+	burst, each := b.burst()
+	cost = min(cost, b.Limit)
+	// What costs more than comes at once waits for a budget that was whole for a
+	// while.
+	full := later(t.full, now.Add(-2*b.Window))
+	if wait := full.Sub(now) + each*time.Duration(cost-burst); wait > 0 {
 		return wait, nil
 	}
-	t.full = full
+	t.full = later(full, now).Add(each * time.Duration(cost))
 	return 0, nil
 }
 
@@ -93,8 +114,9 @@ func (l *Local) Used(_ context.Context, key string, b Budget, used int) error {
 	if b.Limit <= 0 || used <= 0 {
 		return nil
 	}
+	_, each := b.burst()
 	t := l.tab(key)
-	t.full = later(t.full, time.Now().Add(b.Window/time.Duration(b.Limit)*time.Duration(min(used, b.Limit))))
+	t.full = later(t.full, time.Now().Add(each*time.Duration(min(used, b.Limit))))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package venue
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -128,7 +129,10 @@ func (s *Session) Ask(ctx context.Context, r Request) (Answer, error) {
 			}
 			measured = true
 		case RateLimited:
-			// The next attempt waits for the end of the hold, or says that it is too far.
+			// The next attempt waits for the end of the hold.
+			if e, ok := errors.AsType[*Error](err); ok && time.Until(e.Until) > s.transport.patience {
+				return Answer{}, err
+			}
 		case Unreachable, Unreadable:
 			if pause(ctx, retryFirst<<attempt) != nil {
 				return Answer{}, context.Cause(ctx)

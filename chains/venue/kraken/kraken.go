@@ -48,7 +48,7 @@ func Venue() venue.Venue {
 		},
 		// The counter of the lowest tier: at most 15, falling by one in three
 		// seconds.
-		Budgets:     []venue.Budget{{Name: "counter", Scope: venue.PerKey, Limit: 15, Window: 45 * time.Second}},
+		Budgets:     []venue.Budget{{Name: "counter", Scope: venue.PerKey, Limit: 15, Window: 45 * time.Second, Leaks: true}},
 		Nonces:      true,
 		Introspects: true,
 		Evidence: []venue.Evidence{
