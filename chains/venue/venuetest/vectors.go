@@ -68,7 +68,7 @@ func (s Signer) Vectors(t *testing.T) {
 		require.NotEmpty(t, file.Seen)
 		require.NotEmpty(t, file.Vectors)
 		for _, v := range file.Vectors {
-			s.reproduce(t, v)
+			s.Reproduce(t, v)
 		}
 	})
 	t.Run("Shared", func(t *testing.T) {
@@ -76,12 +76,13 @@ func (s Signer) Vectors(t *testing.T) {
 		shared := SharedVectors(t, s.Venue.Name)
 		require.NotEmpty(t, shared)
 		for _, v := range shared {
-			s.reproduce(t, v)
+			s.Reproduce(t, v)
 		}
 	})
 }
 
-func (s Signer) reproduce(t *testing.T, v Vector) {
+// Reproduce signs the request of one vector and compares all that is sent.
+func (s Signer) Reproduce(t *testing.T, v Vector) {
 	t.Helper()
 	target, err := url.Parse(v.URL)
 	require.NoError(t, err)
