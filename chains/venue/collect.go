@@ -2,6 +2,7 @@ package venue
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -42,14 +43,21 @@ func (c *Collector) Try(ctx context.Context, wallet Wallet, read func(context.Co
 	return nil
 }
 
+// Missed reports whether a wallet, or a part of it, was not read.
+func (c *Collector) Missed(wallet Wallet) bool {
+	return slices.ContainsFunc(c.missing, func(m Missing) bool { return m.Wallet == wallet })
+}
+
 // Miss notes a wallet that is known to hold something and is not read.
 func (c *Collector) Miss(wallet Wallet, reason Reason, detail string) {
 	c.missing = append(c.missing, Missing{Wallet: wallet, Reason: reason, Detail: detail})
 }
 
-// Balances returns what was gathered.
+// Balances returns what was gathered. A wallet of which a part is missing is
+// missing whole: half of it in place of what it held before would be a loss.
 func (c *Collector) Balances() (Balances, error) {
-	holdings, err := Gather(c.holdings)
+	whole := slices.DeleteFunc(slices.Clone(c.holdings), func(h Holding) bool { return c.Missed(h.Wallet) })
+	holdings, err := Gather(whole)
 	if err != nil {
 		return Balances{}, err
 	}

@@ -57,10 +57,13 @@ func TestCollector(t *testing.T) {
 	require.NoError(t, try(t.Context(), venue.Futures, venue.Say(venue.KeyRefused, "8", "")))
 	require.NoError(t, try(t.Context(), venue.Options, errors.New("odd")))
 	require.NoError(t, try(t.Context(), venue.Earn, nil))
-	c.Miss(venue.Staking, venue.NotRead, "there is something")
+	c.Add(venue.Owned(venue.Staking, "DOT", venue.NewDecimal(1, 0)))
+	c.Miss(venue.Staking, venue.NotRead, "there is something more")
 	balances, err := c.Balances()
 	require.NoError(t, err)
-	require.Len(t, balances.Holdings, 1)
+	require.True(t, c.Missed(venue.Staking))
+	require.False(t, c.Missed(venue.Spot))
+	require.Len(t, balances.Holdings, 1, "half a wallet is shown as all of it")
 	reasons := map[venue.Wallet]venue.Reason{}
 	for _, missing := range balances.Missing {
 		reasons[missing.Wallet] = missing.Reason

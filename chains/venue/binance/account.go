@@ -66,7 +66,7 @@ func (a *account) Balances(ctx context.Context) (venue.Balances, error) {
 	switch a.s.Region().Name {
 	case us:
 	case global:
-		parts = append(a.parts(ctx, c, saved), part{venue.Funding, a.funding})
+		parts = append(a.parts(ctx, c, spot, saved), part{venue.Funding, a.funding})
 	default:
 		parts = nil
 	}
@@ -77,7 +77,7 @@ func (a *account) Balances(ctx context.Context) (venue.Balances, error) {
 	}
 	for _, h := range spot {
 		// LDBNB is the receipt for BNB that is saved, which was read where it is.
-		if saved[strings.TrimPrefix(h.Code, "LD")] && strings.HasPrefix(h.Code, "LD") {
+		if coin, receipt := strings.CutPrefix(h.Code, "LD"); receipt && saved[coin] {
 			continue
 		}
 		c.Add(h)
@@ -93,7 +93,7 @@ type part struct {
 
 // parts returns the wallets that the account has opened. Where Binance does not
 // say which, all are asked.
-func (a *account) parts(ctx context.Context, c *venue.Collector, saved map[string]bool) []part {
+func (a *account) parts(ctx context.Context, c *venue.Collector, spot []venue.Holding, saved map[string]bool) []part {
 	all := map[string]part{
 		"Cross Margin":    {venue.Margin, a.margin},
 		"Isolated Margin": {venue.Isolated, a.isolated},
@@ -101,7 +101,7 @@ func (a *account) parts(ctx context.Context, c *venue.Collector, saved map[strin
 		"COIN-M Futures":  {venue.Inverse, a.coinm},
 	}
 	earn := []part{
-		{venue.Earn, func(ctx context.Context) ([]venue.Holding, error) { return a.flexible(ctx, saved) }},
+		{venue.Earn, func(ctx context.Context) ([]venue.Holding, error) { return a.flexible(ctx, spot, saved) }},
 		{venue.Locked, a.locked},
 	}
 	wallets, err := a.wallets(ctx)

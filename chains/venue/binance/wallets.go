@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"tallyd/chains/venue"
 )
@@ -74,8 +75,9 @@ func eachPage[T any](ctx context.Context, a *account, path string, use func(T)) 
 	}
 }
 
-// flexible returns what can be taken back at any time, and notes it in saved.
-func (a *account) flexible(ctx context.Context, saved map[string]bool) ([]venue.Holding, error) {
+// flexible returns what can be taken back at any time, and notes it in saved. Where
+// it cannot be asked for, the receipts in the spot wallet tell it.
+func (a *account) flexible(ctx context.Context, spot []venue.Holding, saved map[string]bool) ([]venue.Holding, error) {
 	type position struct {
 		Asset       string        `json:"asset"`
 		TotalAmount venue.Decimal `json:"totalAmount"`
@@ -83,12 +85,26 @@ func (a *account) flexible(ctx context.Context, saved map[string]bool) ([]venue.
 	var holdings []venue.Holding
 	err := eachPage(ctx, a, flexiblePath, func(p position) { holdings = append(holdings, venue.Owned(venue.Earn, p.Asset, p.TotalAmount)) })
 	if err != nil {
-		return nil, err
+		holdings = receipts(spot)
 	}
 	for _, h := range holdings {
 		saved[h.Code] = true
 	}
-	return holdings, nil
+	if len(holdings) > 0 {
+		return holdings, nil
+	}
+	return nil, err
+}
+
+// receipts returns what the receipts in the spot wallet stand for. LDO is a coin.
+func receipts(spot []venue.Holding) []venue.Holding {
+	var holdings []venue.Holding
+	for _, h := range spot {
+		if coin, receipt := strings.CutPrefix(h.Code, "LD"); receipt && len(coin) > 1 {
+			holdings = append(holdings, venue.Owned(venue.Earn, coin, h.Total))
+		}
+	}
+	return holdings
 }
 
 func (a *account) locked(ctx context.Context) ([]venue.Holding, error) {

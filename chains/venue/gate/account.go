@@ -119,23 +119,24 @@ func fits(mask, key string) bool {
 // Balances implements venue.Account.
 func (a *account) Balances(ctx context.Context) (venue.Balances, error) {
 	c := venue.Collect()
-	spot, err := a.spot(ctx)
+	unified, err := a.isUnified(ctx)
+	if venue.ReasonOf(err) == venue.PermissionMissing {
+		c.Miss(venue.Trading, venue.PermissionMissing, "whether the account is a unified one cannot be told")
+		err = nil
+	}
 	if err != nil {
 		return venue.Balances{}, err
 	}
-	unified := false
-	err = c.Try(ctx, venue.Trading, func(ctx context.Context) ([]venue.Holding, error) {
-		holdings, is, err := a.unified(ctx)
-		unified = is
-		return holdings, err
-	})
-	if err != nil {
-		return venue.Balances{}, err
-	}
-	if !unified {
+	read := a.spot
+	if unified {
 		// In the unified account the spot wallet is the unified one.
-		c.Add(spot...)
+		read = a.unified
 	}
+	main, err := read(ctx)
+	if err != nil {
+		return venue.Balances{}, err
+	}
+	c.Add(main...)
 	for _, part := range []struct {
 		wallet venue.Wallet
 		read   func(context.Context) ([]venue.Holding, error)
@@ -173,17 +174,25 @@ func (a *account) spot(ctx context.Context) ([]venue.Holding, error) {
 	return holdings, err
 }
 
-// unified returns what is in the unified account, and whether there is one.
-func (a *account) unified(ctx context.Context) ([]venue.Holding, bool, error) {
+// isUnified asks for the mode of the account. That decides where its balance is to
+// be read, so that an account whose mode cannot be told is not read at all.
+func (a *account) isUnified(ctx context.Context) (bool, error) {
 	mode, err := get[struct {
-		Mode string `json:"mode"`
+		Mode *string `json:"mode"`
 	}](ctx, a, modePath, nil)
-	if venue.ReasonOf(err) == venue.AccountMode || err == nil && (mode.Mode == "classic" || mode.Mode == "") {
-		return nil, false, nil
+	if venue.ReasonOf(err) == venue.AccountMode {
+		return false, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
+	if mode.Mode == nil {
+		return false, venue.Misread("%s has no mode", modePath)
+	}
+	return *mode.Mode != "classic" && *mode.Mode != "", nil
+}
+
+func (a *account) unified(ctx context.Context) ([]venue.Holding, error) {
 	answer, err := get[struct {
 		Balances map[string]struct {
 			Available venue.Decimal `json:"available"`
@@ -193,16 +202,16 @@ func (a *account) unified(ctx context.Context) ([]venue.Holding, bool, error) {
 		} `json:"balances"`
 	}](ctx, a, unifiedPath, nil)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if answer.Balances == nil {
-		return nil, false, venue.Misread("%s has no balances", unifiedPath)
+		return nil, venue.Misread("%s has no balances", unifiedPath)
 	}
 	var holdings []venue.Holding
 	for code, b := range answer.Balances {
-		holdings = append(holdings, venue.Holding{Wallet: venue.Trading, Code: code, Available: b.Available, Locked: b.Freeze, Borrowed: b.TotalLiab, Total: b.Equity})
+		holdings = append(holdings, venue.Holding{Wallet: venue.Spot, Code: code, Available: b.Available, Locked: b.Freeze, Borrowed: b.TotalLiab, Total: b.Equity})
 	}
-	return holdings, true, nil
+	return holdings, nil
 }
 
 func (a *account) lends(ctx context.Context) ([]venue.Holding, error) {

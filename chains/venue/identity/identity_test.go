@@ -22,6 +22,7 @@ func TestIdentify(t *testing.T) {
 	}{
 		{venue: "binance", code: "BTC", asset: bitcoin, symbol: "BTC"},
 		{venue: "kraken", code: "XXBT", asset: bitcoin, symbol: "BTC"},
+		{venue: "kucoin", code: "XBT", asset: bitcoin, symbol: "BTC"},
 		{venue: "kraken", code: "XBT.F", asset: bitcoin, symbol: "BTC", kind: identity.Saved},
 		{venue: "kraken", code: "XBT.M", asset: bitcoin, symbol: "BTC", kind: identity.Saved},
 		{venue: "kraken", code: "ETH2.S", asset: "eip155:1/slip44:60", symbol: "ETH", kind: identity.Staked},
