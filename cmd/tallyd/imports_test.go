@@ -31,9 +31,27 @@ var rooms = map[string]room{
 	"chains/guard":      {},
 	"chains/bitcoin":    {sees: []string{"chains", "chains/rpc"}},
 	"chains/evm":        {sees: []string{"chains", "chains/rpc"}},
-	"chains/all":        {sees: []string{"chains", "chains/rpc", "chains/bitcoin", "chains/evm"}},
+	"chains/all":        {sees: slices.Concat([]string{"chains", "chains/rpc", "chains/bitcoin", "chains/evm", "chains/venue"}, connectors), tests: []string{"chains/venue/identity"}},
 	"chains/chainstest": {sees: []string{"chains"}},
 	"chains/localnode":  {sees: []string{"chains", "chains/rpc"}},
+
+	"chains/venue":           {sees: []string{"chains"}},
+	"chains/venue/identity":  {sees: []string{"chains"}},
+	"chains/venue/venuetest": {sees: []string{"chains", "chains/venue"}},
+	"chains/venue/binance":   connector,
+	"chains/venue/bitget":    connector,
+	"chains/venue/bitmart":   connector,
+	"chains/venue/bitstamp":  connector,
+	"chains/venue/blink":     connector,
+	"chains/venue/bybit":     connector,
+	"chains/venue/coinbase":  connector,
+	"chains/venue/cryptocom": connector,
+	"chains/venue/gate":      connector,
+	"chains/venue/gemini":    connector,
+	"chains/venue/htx":       connector,
+	"chains/venue/kraken":    connector,
+	"chains/venue/kucoin":    connector,
+	"chains/venue/okx":       connector,
 
 	"indexer":         {sees: []string{"chains"}},
 	"indexer/custody": {sees: []string{"chains", "indexer"}},
@@ -59,6 +77,27 @@ var rooms = map[string]room{
 	"cmd/tallyd":      {sees: []string{everyRoom}},
 }
 
+// connector is the room of one venue: it knows no other venue, and no chain.
+var connector = room{sees: []string{"chains", "chains/venue"}}
+
+// connectors are the venues that are built in.
+var connectors = []string{
+	"chains/venue/binance",
+	"chains/venue/bitget",
+	"chains/venue/bitmart",
+	"chains/venue/bitstamp",
+	"chains/venue/blink",
+	"chains/venue/bybit",
+	"chains/venue/coinbase",
+	"chains/venue/cryptocom",
+	"chains/venue/gate",
+	"chains/venue/gemini",
+	"chains/venue/htx",
+	"chains/venue/kraken",
+	"chains/venue/kucoin",
+	"chains/venue/okx",
+}
+
 // room is what one package may import of this module.
 type room struct {
 	sees  []string // in its code
@@ -69,7 +108,7 @@ type room struct {
 const everyRoom = "*"
 
 // bench is what the tests of every room may use.
-var bench = []string{"chains/chainstest", "chains/localnode", "store/embedded"}
+var bench = []string{"chains/chainstest", "chains/localnode", "chains/venue/venuetest", "store/embedded"}
 
 // homes are the libraries that have a home: only these rooms may import them.
 // The rest may be imported anywhere but in bare rooms.
@@ -193,6 +232,9 @@ func TestRefused(t *testing.T) {
 		{name: "store", imports: "github.com/redis/go-redis/v9", refused: true},
 		{name: "chains/bitcoin", imports: "github.com/btcsuite/btcd/wire/v2"},
 		{name: "chains/evm", imports: "github.com/btcsuite/btcd/wire/v2", refused: true},
+		{name: "chains/venue/kraken", imports: "tallyd/chains/venue"},
+		{name: "chains/venue/kraken", imports: "tallyd/chains/venue/okx", refused: true},
+		{name: "chains/venue/kraken", imports: "tallyd/chains/rpc", refused: true},
 		{name: "store", imports: "tallyd/config", refused: true},
 		{name: "cmd/tallyd", imports: "tallyd/config"},
 	} {
