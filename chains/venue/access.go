@@ -60,16 +60,13 @@ var (
 // that a key was made without the rights to trade or to withdraw; it stands in for
 // a venue that does not say, and for no venue that says otherwise.
 func (a Access) Accept(acknowledged bool) error {
-	switch a.Verdict {
-	case ReadOnly:
-		return nil
-	case TooStrong:
+	switch {
+	case a.Verdict == TooStrong:
 		return fmt.Errorf("%w: %s", ErrTooStrong, strings.Join(a.Excess, ", "))
+	case a.Verdict == ReadOnly, acknowledged:
+		return nil
 	}
-	if !acknowledged {
-		return ErrUnacknowledged
-	}
-	return nil
+	return ErrUnacknowledged
 }
 
 // Judge returns the verdict on rights: all that are not among reading are too

@@ -32,10 +32,10 @@ func (c *Collector) Try(ctx context.Context, wallet Wallet, read func(context.Co
 		return nil
 	}
 	missing := Missing{Wallet: wallet, Reason: ReasonOf(err), Detail: err.Error()}
-	switch missing.Reason {
-	case "":
+	if missing.Reason == "" {
 		missing.Reason = Unreadable
-	case KeyRefused:
+	}
+	if missing.Reason == KeyRefused {
 		// The main wallet was read with the same key a moment ago.
 		missing.Reason = PermissionMissing
 	}

@@ -58,12 +58,12 @@ func dump(out *strings.Builder, v reflect.Value, depth int) {
 	if depth > 20 {
 		return
 	}
-	switch v.Kind() { //nolint:exhaustive // the kinds that hold others
+	switch v.Kind() {
 	case reflect.String:
 		out.WriteString(v.String() + "\n")
 	case reflect.Struct:
-		for i := range v.NumField() {
-			dump(out, v.Field(i), depth+1)
+		for _, field := range v.Fields() {
+			dump(out, field, depth+1)
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {

@@ -81,8 +81,9 @@ func (r Reason) Stops() bool {
 	switch r {
 	case KeyRefused, KeyExpired, AddressRefused, RegionRefused, AccountClosed:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Waits reports whether all that is missing is time.
@@ -90,8 +91,9 @@ func (r Reason) Waits() bool {
 	switch r {
 	case RateLimited, Banned, Blocked, Maintenance, Unreachable, Vanished:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // ReasonOf returns the reason in err, or "" if it holds none.

@@ -103,6 +103,9 @@ type Batch struct {
 // holds more rows than it will ever show.
 const shortest = 2 * time.Millisecond
 
+// ErrNoStream says that a venue keeps no such history. It was asked nothing.
+var ErrNoStream = errors.New("the venue keeps no such history")
+
 // ErrCut says that a venue has more rows in a moment than it shows.
 var ErrCut = errors.New("the venue shows only a part of the range, and it cannot be made shorter")
 

@@ -65,6 +65,14 @@ type Answer struct {
 	Path   string // of the request
 }
 
+// Said reads what an answer says of how the question went, for a Dialect. It is
+// false where the answer has another form: a list, or words.
+func Said[T any](a Answer) (T, bool) {
+	var said T
+	err := Decode(a.Body, &said)
+	return said, err == nil
+}
+
 // Session is an open login. It is safe for concurrent use.
 type Session struct {
 	transport   *Transport

@@ -179,7 +179,7 @@ func TestTransportOrigins(t *testing.T) {
 	t.Parallel()
 	open := func(base string) error {
 		_, err := venue.NewTransport(venue.TransportOptions{Base: func(string, string, string) string { return base }}).Open(toy(), toyLogin())
-		return err //nolint:wrapcheck // the test looks at it
+		return err
 	}
 	for _, base := range []string{"", "https://proxy.example", "https://proxy.example:8443/toy/", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:1"} {
 		require.NoError(t, open(base), base)

@@ -143,7 +143,7 @@ func readTime(body []byte) (time.Time, error) {
 		ServerTime venue.Moment `json:"serverTime"`
 	}
 	if err := venue.Decode(body, &answer); err != nil {
-		return time.Time{}, err //nolint:wrapcheck // Decode says what it was doing
+		return time.Time{}, err
 	}
 	return answer.ServerTime.Time, nil
 }

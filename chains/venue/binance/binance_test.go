@@ -133,7 +133,8 @@ func handler(w *venuetest.World) http.Handler {
 	})
 	signed("GET /sapi/v1/asset/wallet/balance", func(url.Values) any {
 		return []any{
-			map[string]any{"activate": true, "balance": "1", "walletName": "Spot"}, map[string]any{"activate": true, "balance": "0", "walletName": "Cross Margin"},
+			map[string]any{"activate": true, "balance": "1", "walletName": "Spot"},
+			map[string]any{"activate": true, "balance": "0", "walletName": "Cross Margin"},
 			map[string]any{"activate": false, "balance": "0", "walletName": "Options"},
 		}
 	})

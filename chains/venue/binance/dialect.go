@@ -34,12 +34,12 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect. Codes of errors are negative.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Code    venue.Text `json:"code"`
 		Msg     string     `json:"msg"`
 		Success *bool      `json:"success"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil || !strings.HasPrefix(string(answer.Code), "-") {
+	}](a)
+	if !said || !strings.HasPrefix(string(answer.Code), "-") {
 		return nil // a list, or judged by its status
 	}
 	e := venue.Say(venue.Refused, string(answer.Code), answer.Msg)

@@ -58,8 +58,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.rewards(ctx, q)
 	case venue.Fiat:
 		return a.fiat(ctx, q)
+	case venue.Trades:
+		return a.trades(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.trades(ctx, q)
 }
 
 // bounds writes a range as most questions take it.

@@ -112,8 +112,8 @@ const isUnified = "40085"
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer envelope[json.RawMessage]
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Code == "" || answer.Code == "00000" {
+	answer, said := venue.Said[envelope[json.RawMessage]](a)
+	if !said || answer.Code == "" || answer.Code == "00000" {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	e := venue.Say(venue.Refused, string(answer.Code), answer.Msg)

@@ -32,8 +32,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return page(ctx, a, depositsPath, perPage, q, func(t transfer) (string, venue.Movement) { return string(t.OrderID), t.movement(venue.Deposit) })
 	case venue.Withdrawals:
 		return page(ctx, a, withdrawalsPath, perPage, q, func(t transfer) (string, venue.Movement) { return string(t.OrderID), t.movement(venue.Withdrawal) })
+	case venue.Ledger:
+		return page(ctx, a, billsPath, billRows, q, func(b bill) (string, venue.Movement) { return string(b.BillID), b.movement() })
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return page(ctx, a, billsPath, billRows, q, func(b bill) (string, venue.Movement) { return string(b.BillID), b.movement() })
 }
 
 // page reads rows that are older than the one of the cursor, the newest first.

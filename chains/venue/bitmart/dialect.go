@@ -26,12 +26,12 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Code    venue.Text `json:"code"`
 		Errno   string     `json:"errno"`
 		Message string     `json:"message"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil {
+	}](a)
+	if !said {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	if answer.Code == "1000" || answer.Code == "" && answer.Errno == "" {

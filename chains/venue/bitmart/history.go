@@ -43,8 +43,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.transfers(ctx, q.Range, "withdraw")
 	case venue.Trades:
 		return a.trades(ctx, q.Range, tradeRows)
+	case venue.Ledger:
+		return a.ledger(ctx, q.Range)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.ledger(ctx, q.Range)
 }
 
 func (a *account) transfers(ctx context.Context, r venue.Range, operation string) (venue.Page, error) {

@@ -77,7 +77,14 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.deposits(ctx, q, offset)
 	case venue.Withdrawals:
 		return a.withdrawals(ctx, q, offset)
+	case venue.Transactions:
+		return a.transactions(ctx, q, offset)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
+}
+
+func (a *account) transactions(ctx context.Context, q venue.Query, offset int) (venue.Page, error) {
 	rows, err := list[map[string]json.RawMessage](ctx, a, transactionsPath, paging(offset).With("sort", "desc"))
 	if err != nil {
 		return venue.Page{}, err

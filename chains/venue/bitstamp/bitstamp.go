@@ -71,13 +71,13 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Status string          `json:"status"`
 		Reason json.RawMessage `json:"reason"` // a text, or texts by field
 		Code   venue.Text      `json:"code"`
 		Error  json.RawMessage `json:"error"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Status != "error" && answer.Code == "" && answer.Error == nil {
+	}](a)
+	if !said || answer.Status != "error" && answer.Code == "" && answer.Error == nil {
 		return nil // a list, or judged by its status
 	}
 	e := venue.Say(venue.Refused, string(answer.Code), strings.Trim(string(answer.Reason)+string(answer.Error), `"`))

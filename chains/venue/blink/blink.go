@@ -58,15 +58,15 @@ func (d dialect) Sign(r *venue.Request, _ venue.Stamp) error {
 // Fault implements venue.Dialect. Blink says no with status 200, and may send a
 // part of the data beside it: a part is none.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Errors []struct {
 			Message    string `json:"message"`
 			Extensions struct {
 				Code venue.Text `json:"code"`
 			} `json:"extensions"`
 		} `json:"errors"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil || len(answer.Errors) == 0 {
+	}](a)
+	if !said || len(answer.Errors) == 0 {
 		return nil // judged by its status
 	}
 	first := answer.Errors[0]

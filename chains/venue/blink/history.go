@@ -20,6 +20,9 @@ const (
 // a row gets another id when it settles, and is the same by its output on chain.
 // The others are booked rows, the newest first.
 func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
+	if q.Stream != venue.Transactions {
+		return venue.Page{}, venue.ErrNoStream
+	}
 	if q.Cursor == "" {
 		data, err := of(ask[mine[struct {
 			Rows *[]row `json:"pendingIncomingTransactions"`

@@ -43,7 +43,10 @@ type variables struct {
 }
 
 func (q question) body() string {
-	text, _ := json.Marshal(q) // texts and a number
+	text, err := json.Marshal(q)
+	if err != nil {
+		return "" // which is not allowed
+	}
 	return string(text)
 }
 

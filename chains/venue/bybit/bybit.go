@@ -118,8 +118,8 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect. Bybit says no with status 200.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer envelope[json.RawMessage]
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.RetCode == nil || *answer.RetCode == "0" {
+	answer, said := venue.Said[envelope[json.RawMessage]](a)
+	if !said || answer.RetCode == nil || *answer.RetCode == "0" {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	e := venue.Say(venue.Refused, answer.RetCode.String(), answer.RetMsg)

@@ -37,8 +37,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.deposits(ctx, q)
 	case venue.Withdrawals:
 		return a.withdrawals(ctx, q)
+	case venue.Ledger:
+		return a.log(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.log(ctx, q)
 }
 
 // fromInside begins the cursors of deposits from within Bybit, which are asked for

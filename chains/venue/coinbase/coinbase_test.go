@@ -50,19 +50,18 @@ func login() map[string]string {
 // the same bytes, and their signatures hold for them.
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	theirs := &ecdsa.PublicKey{
-		Curve: elliptic.P256(),
-		X:     number(t, "2602da68308fcea3613b02381b864129e03c8dec531b7ae4ee292e9a93ae1bde"),
-		Y:     number(t, "0c90414656662044ed62c82efc22878325b3d69dc5652625cc78c0a7829cec42"),
-	}
+	point, err := hex.DecodeString("04" + "2602da68308fcea3613b02381b864129e03c8dec531b7ae4ee292e9a93ae1bde" + "0c90414656662044ed62c82efc22878325b3d69dc5652625cc78c0a7829cec42")
+	require.NoError(t, err)
+	theirs, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	require.NoError(t, err)
 	random, err := hex.DecodeString("00112233445566778899aabbccddeeff")
 	require.NoError(t, err)
 	venuetest.Signer{
 		Venue: coinbase.Venue(), Login: login(), Random: [16]byte(random),
 		Compare: map[string]func(*testing.T, string, string){"Authorization": func(t *testing.T, want, got string) {
 			t.Helper()
-			signedText, signature, _ := cutLast(want, ".")
-			ourText, ourSignature, _ := cutLast(got, ".")
+			signedText, signature := token(want)
+			ourText, ourSignature := token(got)
 			require.Equal(t, signedText, ourText)
 			require.True(t, holds(theirs, strings.TrimPrefix(ourText, "Bearer "), signature))
 			require.True(t, holds(&ours().PublicKey, strings.TrimPrefix(ourText, "Bearer "), ourSignature))
@@ -70,19 +69,10 @@ func TestVectors(t *testing.T) {
 	}.Vectors(t)
 }
 
-func number(t *testing.T, digits string) *big.Int {
-	t.Helper()
-	n, ok := new(big.Int).SetString(digits, 16)
-	require.True(t, ok)
-	return n
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
+// token returns what of a token is signed, and the signature.
+func token(s string) (text, signature string) {
+	i := max(strings.LastIndex(s, "."), 0)
+	return s[:i], strings.TrimPrefix(s[i:], ".")
 }
 
 // holds reports whether an ES256 signature is one of a text.
@@ -106,11 +96,11 @@ func TestEd25519(t *testing.T) {
 	require.NoError(t, err)
 	r := venue.Request{Method: http.MethodGet, Path: "/v2/accounts", Authority: "api.coinbase.com", Header: http.Header{}}
 	require.NoError(t, dialect.Sign(&r, venue.Stamp{Time: time.Unix(1700000000, 0)}))
-	text, signature, _ := cutLast(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
+	text, signature := token(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
 	require.NoError(t, err)
 	require.True(t, ed25519.Verify(public, []byte(text), raw))
-	_, body, _ := cutLast(text, ".")
+	_, body := token(text)
 	claims, err := base64.RawURLEncoding.DecodeString(body)
 	require.NoError(t, err)
 	require.Contains(t, string(claims), `"uris":["GET api.coinbase.com/v2/accounts"]`)
@@ -166,8 +156,8 @@ func handler(w *venuetest.World) http.Handler {
 	mux := http.NewServeMux()
 	serve := func(path string, answer func(r *http.Request) any) {
 		mux.HandleFunc("GET "+path, func(rw http.ResponseWriter, r *http.Request) {
-			text, signature, _ := cutLast(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
-			_, body, _ := cutLast(text, ".")
+			text, signature := token(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+			_, body := token(text)
 			raw, _ := base64.RawURLEncoding.DecodeString(body)
 			var claims struct {
 				Nbf, Exp int64

@@ -133,15 +133,15 @@ func (d dialect) Fault(a venue.Answer) error {
 	if a.Status < http.StatusBadRequest {
 		return nil
 	}
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Errors []struct {
 			ID      string `json:"id"`
 			Message string `json:"message"`
 		} `json:"errors"`
 		Error   venue.Text `json:"error"`
 		Message string     `json:"message"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil {
+	}](a)
+	if !said {
 		return nil // judged by its status
 	}
 	e := venue.Say(venue.Refused, string(answer.Error), answer.Message)

@@ -29,10 +29,14 @@ func (a *account) Histories() []venue.History {
 
 // Page implements venue.Historian.
 func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
-	if q.Stream == venue.Trades {
+	switch q.Stream {
+	case venue.Trades:
 		return a.fills(ctx, q)
+	case venue.Transactions:
+		return a.transactions(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.transactions(ctx, q)
 }
 
 // walk is the cursor of transactions: the wallets of a round, which of them is

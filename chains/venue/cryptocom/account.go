@@ -102,8 +102,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 			List *[]transfer `json:"withdrawal_list"`
 		}](ctx, a, withdrawalsPath, paging(q))
 		return transfers(q, withdrawalsPath, result.List, venue.Withdrawal, err)
+	case venue.Trades:
+		return a.trades(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.trades(ctx, q)
 }
 
 func paging(q venue.Query) string {

@@ -97,11 +97,11 @@ func joined(params string) (string, error) {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Code    json.Number `json:"code"`
 		Message string      `json:"message"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Code == "" || answer.Code == "0" {
+	}](a)
+	if !said || answer.Code == "" || answer.Code == "0" {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	e := venue.Say(venue.Refused, answer.Code.String(), answer.Message)

@@ -67,9 +67,10 @@ func handler(w *venuetest.World) http.Handler {
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			text := q.Method + q.ID + q.APIKey
+			var text strings.Builder
+			text.WriteString(q.Method + q.ID + q.APIKey)
 			for _, name := range names {
-				text += name + q.Params[name].String()
+				text.WriteString(name + q.Params[name].String())
 			}
 			var whole struct{ Params params }
 			_ = json.Unmarshal([]byte(body), &whole)
@@ -78,7 +79,7 @@ func handler(w *venuetest.World) http.Handler {
 				venuetest.JSON(rw, http.StatusOK, map[string]any{"id": q.ID, "method": q.Method, "code": code, "result": result})
 			}
 			switch {
-			case q.Method != method || q.Sig != hex.EncodeToString(venuetest.MAC(sha256.New, "test-api-secret", text+q.Nonce)):
+			case q.Method != method || q.Sig != hex.EncodeToString(venuetest.MAC(sha256.New, "test-api-secret", text.String()+q.Nonce)):
 				say(40101, nil)
 			case w.Now().Sub(sent).Abs() > time.Minute:
 				say(40102, nil)

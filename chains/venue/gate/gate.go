@@ -107,11 +107,11 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Label   string `json:"label"`
 		Message string `json:"message"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Label == "" {
+	}](a)
+	if !said || answer.Label == "" {
 		return nil // a list, or judged by its status
 	}
 	e := venue.Say(venue.Refused, answer.Label, answer.Message)

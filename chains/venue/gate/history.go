@@ -38,8 +38,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.transfers(ctx, q, withdrawalsPath, venue.Withdrawal)
 	case venue.Trades:
 		return byPage(ctx, a, tradesPath, q, trade.movement)
+	case venue.Ledger:
+		return byPage(ctx, a, bookPath, q, func(e entry) (venue.Movement, error) { return e.movement(), nil })
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return byPage(ctx, a, bookPath, q, func(e entry) (venue.Movement, error) { return e.movement(), nil })
 }
 
 // bounds writes a range in whole seconds, at both ends of which rows may be left

@@ -115,6 +115,9 @@ func (a *account) Histories() []venue.History {
 // Page implements venue.Historian. Gemini shows transfers from a time on; the page
 // after a full one begins with the time of its newest row, which comes again.
 func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
+	if q.Stream != venue.Transfers {
+		return venue.Page{}, venue.ErrNoStream
+	}
 	since := q.Range.From
 	if q.Cursor != "" {
 		at, err := strconv.ParseInt(q.Cursor, 10, 64)

@@ -87,12 +87,12 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Result  string `json:"result"`
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Result != "error" {
+	}](a)
+	if !said || answer.Result != "error" {
 		return nil // a list, or judged by its status
 	}
 	e := venue.Say(venue.Refused, answer.Reason, answer.Message)

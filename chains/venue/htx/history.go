@@ -33,8 +33,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.transfers(ctx, q, "deposit", venue.Deposit)
 	case venue.Withdrawals:
 		return a.transfers(ctx, q, "withdraw", venue.Withdrawal)
+	case venue.Transfers:
+		return a.ledger(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.ledger(ctx, q)
 }
 
 // transfers reads deposits or withdrawals from an id on. Rows come in the order of

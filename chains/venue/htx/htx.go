@@ -93,14 +93,14 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 // Fault implements venue.Dialect. The first version of the API says no in words,
 // the second in numbers.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Status  string      `json:"status"`
 		ErrCode string      `json:"err-code"`
 		ErrMsg  string      `json:"err-msg"`
 		Code    json.Number `json:"code"`
 		Message string      `json:"message"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil {
+	}](a)
+	if !said {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	if answer.Status != "error" && (answer.Code == "" || answer.Code == "200") {

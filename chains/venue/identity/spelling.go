@@ -29,7 +29,7 @@ func spellings(venue, code string) []spelling {
 // the days of unbonding before it (DOT28.S); .M and .F earn rewards; .B bonded;
 // .P bonded for a parachain; .HOLD not to be withdrawn yet.
 func krakenSuffix(base, suffix string) []spelling {
-	kind := ""
+	var kind string
 	switch suffix {
 	case "S":
 		kind = Staked

@@ -32,10 +32,10 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect. Kraken says no with status 200.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer struct {
+	answer, said := venue.Said[struct {
 		Error []string `json:"error"`
-	}
-	if err := venue.Decode(a.Body, &answer); err != nil {
+	}](a)
+	if !said {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	for _, text := range answer.Error {

@@ -18,8 +18,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return a.transfers(ctx, q, depositsPath, venue.Deposit)
 	case venue.Withdrawals:
 		return a.transfers(ctx, q, withdrawalsPath, venue.Withdrawal)
+	case venue.Ledger:
+		return a.ledger(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return a.ledger(ctx, q)
 }
 
 // bounds writes a range in whole seconds, of which start is left out by Kraken.

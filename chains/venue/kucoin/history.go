@@ -32,7 +32,15 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return byPage(ctx, a, depositsPath, q, func(t transfer) venue.Movement { return t.movement(venue.Deposit) })
 	case venue.Withdrawals:
 		return byPage(ctx, a, withdrawalsPath, q, func(t transfer) venue.Movement { return t.movement(venue.Withdrawal) })
+	case venue.Ledger:
+		return a.ledger(ctx, q)
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
+}
+
+// ledger reads the ledger of the wallets, and then that of the high-frequency ones.
+func (a *account) ledger(ctx context.Context, q venue.Query) (venue.Page, error) {
 	if last, fast := strings.CutPrefix(q.Cursor, fastCursor); fast {
 		return a.fast(ctx, q, last)
 	}

@@ -105,8 +105,8 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer envelope[json.RawMessage]
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Code == "" || answer.Code == "200000" || answer.Code == "200" {
+	answer, said := venue.Said[envelope[json.RawMessage]](a)
+	if !said || answer.Code == "" || answer.Code == "200000" || answer.Code == "200" {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	e := venue.Say(venue.Refused, string(answer.Code), answer.Msg)

@@ -38,8 +38,11 @@ func (a *account) Page(ctx context.Context, q venue.Query) (venue.Page, error) {
 		return byTime(ctx, a, fundingBills, q, fundingBill.movement)
 	case venue.Trades:
 		return byBill(ctx, a, fillsPath, q, venue.P("instType", "SPOT"), fill.movement)
+	case venue.Ledger:
+		return byBill(ctx, a, billsPath, q, nil, func(b bill) (venue.Movement, error) { return b.movement(), nil })
+	default:
+		return venue.Page{}, venue.ErrNoStream
 	}
-	return byBill(ctx, a, billsPath, q, nil, func(b bill) (venue.Movement, error) { return b.movement(), nil })
 }
 
 // timed is a row that has a place in time.

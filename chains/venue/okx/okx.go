@@ -114,8 +114,8 @@ func (d dialect) Sign(r *venue.Request, s venue.Stamp) error {
 
 // Fault implements venue.Dialect.
 func (d dialect) Fault(a venue.Answer) error {
-	var answer envelope[json.RawMessage]
-	if err := venue.Decode(a.Body, &answer); err != nil || answer.Code == "0" || answer.Code == "" {
+	answer, said := venue.Said[envelope[json.RawMessage]](a)
+	if !said || answer.Code == "0" || answer.Code == "" {
 		return nil // judged by its status, and then by whoever reads it
 	}
 	e := venue.Say(venue.Refused, string(answer.Code), answer.Msg)

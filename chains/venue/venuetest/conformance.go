@@ -187,7 +187,7 @@ func (s *stage) follow(t *testing.T, rows book, kept map[venue.Stream]venue.Prog
 		p := h.Begin(kept[h.Stream], s.session.Now())
 		for step := 1; ; step++ {
 			require.Less(t, step, 5000, "reading %s does not end", h.Stream)
-			batch, err := h.Step(t.Context(), s.account.(venue.Historian), p, s.Codes) //nolint:errcheck // it has histories, so that it is one
+			batch, err := h.Step(t.Context(), s.account.(venue.Historian), p, s.Codes)
 			if err != nil {
 				s.clean(t, err)
 				if !s.waited(t, err) {

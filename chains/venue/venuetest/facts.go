@@ -3,6 +3,7 @@ package venuetest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -81,7 +82,7 @@ func (f Fact) lines(t *testing.T, v venue.Venue, login map[string]string) []stri
 		}
 		return []string{AccessLine(access)}
 	case "value":
-		worth, err := account.(venue.Valuer).Value(t.Context()) //nolint:errcheck // a fact of what it is not fails here
+		worth, err := account.(venue.Valuer).Value(t.Context())
 		if err != nil {
 			return []string{errorLine(err)}
 		}
@@ -117,10 +118,7 @@ func (f Fact) rows(t *testing.T, account venue.Account) []string {
 // Answering returns an account whose venue gives the answers of a fact.
 func Answering(t *testing.T, v venue.Venue, login map[string]string, f Fact) venue.Account {
 	t.Helper()
-	fields := map[string]string{}
-	for name, value := range login {
-		fields[name] = value
-	}
+	fields := maps.Clone(login)
 	if f.Region != "" {
 		fields[venue.FieldRegion] = f.Region
 	}
@@ -141,16 +139,17 @@ func Answering(t *testing.T, v venue.Venue, login map[string]string, f Fact) ven
 
 // HoldingLine writes a holding.
 func HoldingLine(h venue.Holding) string {
-	line := fmt.Sprintf("%s %s %s", h.Wallet, h.Code, h.Total)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s", h.Wallet, h.Code, h.Total)
 	for _, part := range []struct {
 		name  string
 		value venue.Decimal
 	}{{"available", h.Available}, {"locked", h.Locked}, {"borrowed", h.Borrowed}} {
 		if part.value.Known() {
-			line += " " + part.name + "=" + part.value.String()
+			fmt.Fprintf(&b, " %s=%s", part.name, part.value)
 		}
 	}
-	return line
+	return b.String()
 }
 
 // MovementLine writes a movement.

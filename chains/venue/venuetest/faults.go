@@ -102,6 +102,10 @@ func readsOnly(t *testing.T, s Subject) {
 			require.ErrorIs(t, err, venue.ErrNotAllowed, "%s %s", other, path)
 		}
 	}
+	if historian, ok := stage.account.(venue.Historian); ok {
+		_, err := historian.Page(t.Context(), venue.Query{Stream: "gossip", Range: venue.Range{From: today(), To: today().Add(time.Hour)}})
+		require.ErrorIs(t, err, venue.ErrNoStream)
+	}
 	require.Empty(t, stage.world.Asked(), "something was sent")
 }
 

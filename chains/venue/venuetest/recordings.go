@@ -91,7 +91,7 @@ func (r recording) compare(t *testing.T, v venue.Venue, login map[string]string,
 		return
 	}
 	stream, cursor, _ := strings.Cut(use.Ask, " ")
-	page, err := account.(venue.Historian).Page(t.Context(), venue.Query{ //nolint:errcheck // recordings of a past belong to venues that have one
+	page, err := account.(venue.Historian).Page(t.Context(), venue.Query{
 		Stream: venue.Stream(stream), Cursor: cursor, Range: venue.Range{From: today().Add(-24 * time.Hour), To: today()},
 		Codes: []string{"BTC", "LTC", "USDT"},
 	})
@@ -228,7 +228,7 @@ func (row reading) compareLegs(t *testing.T, m venue.Movement) {
 	}
 	require.Len(t, got, len(want), row.ID)
 	// The other client rounds fees to the precision of their coin.
-	require.True(t, paid.Sub(fee).Abs().Sub(venue.NewDecimal(1, 7)).Sign() < 0, "fee of %s: ours %s, recorded %s", row.ID, paid, fee)
+	require.Negative(t, paid.Sub(fee).Abs().Sub(venue.NewDecimal(1, 7)).Sign(), "fee of %s: ours %s, recorded %s", row.ID, paid, fee)
 }
 
 func number(t *testing.T, n json.Number) venue.Decimal {

@@ -172,7 +172,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case <-time.After(latency):
 	case <-r.Context().Done():
-		return nil, r.Context().Err()
+		return nil, fmt.Errorf("wait for the answer: %w", r.Context().Err())
 	}
 	if fault != nil {
 		if reply, broken := fault(n); broken {
