@@ -3,6 +3,7 @@ package venue_test
 import (
 	"encoding/json"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,6 +99,19 @@ func TestUnknownDecimal(t *testing.T) {
 	require.Equal(t, "1", one.Or(venue.NewDecimal(2, 0)).String())
 	_, _, err := unknown.Amount()
 	require.ErrorIs(t, err, venue.ErrDecimal)
+}
+
+// One number is one pair of a whole number and a scale, however it was written.
+func TestDecimalAmount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"1.5": "15 1", "1.5000000": "15 1", "150e-2": "15 1", "0.15e1": "15 1", "100": "100 0", "1e2": "100 0", "100.00": "100 0",
+		"0.000": "0 0", "-0.00100": "-1 3",
+	} {
+		amount, scale, err := decimal(t, text).Amount()
+		require.NoError(t, err)
+		require.Equal(t, want, amount.String()+" "+strconv.Itoa(scale), text)
+	}
 }
 
 // Sums are those of fractions of whole numbers, whatever the scales are.

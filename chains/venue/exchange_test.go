@@ -124,6 +124,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	})
 	_, err := session.Ask(t.Context(), balance())
 	require.Equal(t, venue.Unreadable, venue.ReasonOf(err), "%v", err)
+	require.ErrorContains(t, err, "more than")
 	asked.Store(0)
 	_, err = session.Ask(t.Context(), venue.Request{Method: http.MethodGet, Path: "/time"})
 	require.Equal(t, venue.Unreachable, venue.ReasonOf(err), "%v", err)
@@ -222,18 +223,46 @@ func TestBackOff(t *testing.T) {
 // What the venue has counted is believed, by its share of its own limit.
 func TestMeters(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		_, session := wired(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Used", "500")
-			w.Header().Set("Limit", "500")
-			venuetest.JSON(w, 200, map[string]string{})
+	for used, wait := range map[string]time.Duration{"500": time.Second, "250": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			_, session := wired(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Used", used)
+				w.Header().Set("Limit", "500")
+				venuetest.JSON(w, 200, map[string]string{})
+			})
+			_, err := session.Ask(t.Context(), balance())
+			require.NoError(t, err)
+			began := time.Now()
+			_, err = session.Ask(t.Context(), balance())
+			require.NoError(t, err)
+			require.InDelta(t, wait.Seconds(), time.Since(began).Seconds(), 0.1, used)
 		})
-		_, err := session.Ask(t.Context(), balance())
-		require.NoError(t, err)
-		began := time.Now()
-		_, err = session.Ask(t.Context(), balance())
-		require.NoError(t, err)
-		require.InDelta(t, time.Second.Seconds(), time.Since(began).Seconds(), 0.1, "all of the window was used up")
+	}
+}
+
+// Keys have budgets of their own; what they send from one address is counted
+// together.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		world := venuetest.NewWorld()
+		transport := venue.NewTransport(venue.TransportOptions{HTTP: world.Wire(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Used", "100")
+			venuetest.JSON(w, 200, map[string]string{})
+		}))})
+		for path, shared := range map[string]bool{"/balance": false, "/time": true} {
+			var waits []time.Duration
+			for _, key := range []string{"one", "another"} {
+				session, err := transport.Open(toy(), venue.NewCredentials(map[string]string{venue.FieldKey: key + path, venue.FieldSecret: "s"}))
+				require.NoError(t, err)
+				began := time.Now()
+				_, err = session.Ask(t.Context(), venue.Request{Method: http.MethodGet, Path: path})
+				require.NoError(t, err)
+				waits = append(waits, time.Since(began))
+			}
+			require.Less(t, waits[0], 100*time.Millisecond, path)
+			require.Equal(t, shared, waits[1] > 900*time.Millisecond, "%s: %v", path, waits)
+		}
 	})
 }
 
@@ -275,7 +304,7 @@ func TestClocks(t *testing.T) {
 
 			// The age of a cached answer is not a skew.
 			world.Break(func(int) (venuetest.Reply, bool) {
-				return venuetest.Reply{Status: 200, Body: `{}`, Header: map[string]string{"Age": "86400", "Date": "Sat, 01 Jan 2000 00:00:00 GMT"}}, true
+				return venuetest.Reply{Status: 200, Body: `{}`, Header: map[string]string{"Age": "86400", "Date": "Fri, 01 Jan 1999 00:00:00 GMT"}}, true
 			})
 			_, err := session.Ask(t.Context(), balance())
 			require.NoError(t, err)
