@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/davecgh/go-spew/spew"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
@@ -35,8 +34,6 @@ func TestCredentialsNeverPrint(t *testing.T) {
 			fmt.Fprintf(&out, verb+"\n", value)
 		}
 	}
-	out.WriteString(spew.Sdump(c, within, &within))
-	(&spew.ConfigState{DisableMethods: true, MaxDepth: 20}).Fdump(&out, c, within, &within)
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("said", "c", c, "within", within)
 	slog.New(slog.NewTextHandler(&out, nil)).Info("said", "c", c, "within", within)
 	log := zerolog.New(&out)
