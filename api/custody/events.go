@@ -44,7 +44,7 @@ type (
 	}
 	transactionData struct {
 		ID          uuid.UUID  `json:"id" format:"uuid"`
-		Kind        string     `json:"kind" enum:"Deposit,Transfer,Withdrawal"`
+		Kind        string     `json:"kind" enum:"Deposit,Transfer,Withdrawal,Sweep,GasTopUp,NonceFill"`
 		Status      string     `json:"status" enum:"Submitted,PendingSignature,Broadcasting,Confirming,Completed,Failed,Cancelled"`
 		Reason      string     `json:"reason"`
 		Source      *uuid.UUID `json:"sourceWalletId" format:"uuid" nullable:"true"`
@@ -53,6 +53,13 @@ type (
 		Amount      string     `json:"amount" doc:"In whole units, a decimal string"`
 		Note        string     `json:"note"`
 		CreatedAt   time.Time  `json:"createdAt"`
+
+		// Of what is paid on a chain.
+		Address *string `json:"destinationAddress,omitempty" doc:"Absent for deposits and transfers"`
+		Tx      *string `json:"txHash,omitempty" doc:"Absent until it is signed"`
+		Block   *string `json:"block,omitempty" doc:"Absent while it stands in none"`
+		Height  *int64  `json:"height,omitempty"`
+		Fee     *string `json:"networkFee,omitempty" doc:"What the network was paid, in whole units of the chain's coin"`
 	}
 	depositData struct {
 		ID         uuid.UUID `json:"id" format:"uuid" doc:"The same through all of its life"`
@@ -96,7 +103,7 @@ func Types() []EventType {
 		{Name: "deposit.replaced", Summary: "Another transaction spent the inputs of a deposit.", Data: deposit},
 		{Name: "deposit.dropped", Summary: "A deposit left the node's mempool without being mined, or was none.", Data: deposit},
 		{Name: "transaction.created", Summary: "Money began to move.", Data: transaction},
-		{Name: "transaction.status.updated", Summary: "The status of a transaction changed.", Data: transaction},
+		{Name: "transaction.status.updated", Summary: "The status of a transaction changed, or its reason, or the block it stands in.", Data: transaction},
 		{Name: "vault.status.updated", Summary: "A vault was made, archived, or taken back into use.", Data: reflect.TypeFor[vaultData]()},
 		{Name: "wallet.created", Summary: "A wallet was opened.", Data: wallet},
 		{Name: "wallet.status.updated", Summary: "A wallet owes and is frozen, or owes no longer.", Data: wallet},

@@ -19,11 +19,11 @@ import (
 // TransactionView is a transaction as callers see it.
 type TransactionView struct {
 	ID          uuid.UUID    `json:"id" format:"uuid"`
-	Kind        string       `json:"kind" enum:"Deposit,Transfer,Withdrawal"`
+	Kind        string       `json:"kind" enum:"Deposit,Transfer,Withdrawal,Sweep,GasTopUp,NonceFill"`
 	Status      string       `json:"status" enum:"Submitted,PendingSignature,Broadcasting,Confirming,Completed,Failed,Cancelled"`
 	Reason      string       `json:"reason" doc:"Why it is where it is, in a word; empty if there is nothing to say"`
-	Source      *uuid.UUID   `json:"sourceWalletId" format:"uuid" nullable:"true" doc:"null for a deposit"`
-	Destination *uuid.UUID   `json:"destinationWalletId" format:"uuid" nullable:"true" doc:"null for a withdrawal"`
+	Source      *uuid.UUID   `json:"sourceWalletId" format:"uuid" nullable:"true" doc:"null where no wallet pays: for a deposit, and within your own addresses"`
+	Destination *uuid.UUID   `json:"destinationWalletId" format:"uuid" nullable:"true" doc:"null for what goes to an address"`
 	AssetID     string       `json:"assetId" example:"eip155:1/slip44:60"`
 	AssetSymbol string       `json:"assetSymbol" example:"ETH"`
 	Network     string       `json:"network" example:"eth"`
@@ -54,7 +54,7 @@ type (
 	listTransactionsInput struct {
 		Page
 		Narrow
-		Kind    []string `query:"kind" maxItems:"3" nullable:"false" doc:"Only these, separated by commas"`
+		Kind    []string `query:"kind" maxItems:"6" nullable:"false" doc:"Only these, separated by commas"`
 		Status  []string `query:"status" maxItems:"7" nullable:"false" doc:"Only these, separated by commas"`
 		AssetID string   `query:"assetId" maxLength:"200" doc:"Only those of this asset"`
 	}

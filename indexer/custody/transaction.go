@@ -21,7 +21,9 @@ const (
 )
 
 // Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{KindDeposit, KindTransfer, KindWithdrawal} }
+func Kinds() []Kind {
+	return []Kind{KindDeposit, KindTransfer, KindWithdrawal, KindSweep, KindGasTopUp, KindNonceFill}
+}
 
 // Status is how far a transaction is.
 type Status string

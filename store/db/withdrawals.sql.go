@@ -1433,16 +1433,17 @@ SELECT
         'reason', t.reason,
         'sourceWalletId', t.source_wallet,
         'destinationWalletId', t.destination_wallet,
-        'destinationAddress', w.destination,
         'assetId', x.caip19,
         'amount', whole_units(t.amount, x.decimals),
         'note', t.note,
+        'createdAt', to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    ) || jsonb_strip_nulls(jsonb_build_object(
+        'destinationAddress', w.destination,
         'txHash', CASE WHEN c.family = 'evm' THEN '0x' ELSE '' END || encode(d.txid, 'hex'),
         'block', CASE WHEN c.family = 'evm' THEN '0x' ELSE '' END || encode(w.block, 'hex'),
         'height', w.height,
-        'networkFee', whole_units(w.fee, n.decimals),
-        'createdAt', to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-    )
+        'networkFee', whole_units(w.fee, n.decimals)
+    ))
 FROM transactions AS t
 JOIN withdrawals AS w ON w.id = t.id
 JOIN assets AS x ON x.id = t.asset_id
