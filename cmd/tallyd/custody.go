@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"tallyd/api/access"
@@ -27,7 +26,7 @@ func (d *daemon) mountCustody(api huma.API) {
 	custody.Mount(api, custody.Config{
 		Gate: d.gate, Vaults: d.store, Wallets: d.store, Assets: d.store, Pools: d.store, Transactions: d.store,
 		Transfers: d.store, Deposits: d.store, Book: d.store, Halts: d.store,
-		Ordering: d.store, Withdrawals: d.store, Desk: desk, Teller: desk,
+		Ordering: ordered{d.store, d.wakes}, Withdrawals: ordered{d.store, d.wakes}, Desk: desk, Teller: desk,
 		CoolingOff: d.cfg.Custody.CoolingOff,
 	})
 }
@@ -41,12 +40,6 @@ func payerConfig(c config.Chain) vaults.PayerConfig {
 	}
 	most, _ := chains.ParseDecimal(c.Withdrawals.MaxFee, decimals)
 	return vaults.PayerConfig{MaxFee: most, Blocks: c.Withdrawals.Blocks}
-}
-
-// pay carries out the withdrawals of a chain until ctx ends.
-func (d *daemon) pay(ctx context.Context, source chains.Source, c config.Chain, log zerolog.Logger) error {
-	payer := vaults.Payer{Source: source, Payouts: d.store, Coins: d.store, Config: payerConfig(c), Log: log}
-	return payer.Run(ctx) //nolint:wrapcheck // it returns ctx's cause
 }
 
 // eventTypes returns every type of event there is.
@@ -100,7 +93,11 @@ func (w windows) Register(ctx context.Context, chain chains.Chain, listed []chai
 	if err := w.Store.Register(ctx, chain, listed); err != nil {
 		return err //nolint:wrapcheck // the store says what it was doing
 	}
-	return w.SetPolicy(ctx, chain.Slug, w.policy) //nolint:wrapcheck // the store says what it was doing
+	if err := w.SetPolicy(ctx, chain.Slug, w.policy); err != nil {
+		return err //nolint:wrapcheck // the store says what it was doing
+	}
+	close(w.known)
+	return nil
 }
 
 // checkLedger is the job that holds what wallets have against what made them have
@@ -113,6 +110,11 @@ func (d *daemon) checkLedger() indexer.Job {
 		if err != nil {
 			return err //nolint:wrapcheck // the store says what it was doing
 		}
+		more, err := d.store.WithdrawalFaults(ctx, "", most)
+		if err != nil {
+			return err //nolint:wrapcheck // the store says what it was doing
+		}
+		faults = append(faults, more...)
 		for _, fault := range faults {
 			d.log.Error().Str("fault", fault.Fault).Str("resource", fault.Resource).Msg("ledger does not add up")
 		}

@@ -43,12 +43,13 @@ type daemon struct {
 	hooks   *webhooks
 	gate    *access.Gate
 	wrote   chan struct{} // one slot: events wait to be numbered
+	wakes   wakes
 }
 
 // run opens everything cfg names, serves on listener, calls ready, and goes on
 // until ctx ends. It closes what it opened. The database must be migrated.
 func run(ctx context.Context, cfg config.Config, listener net.Listener, log zerolog.Logger, failpoint func(string) error, ready func(*daemon)) error {
-	d := &daemon{cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1)}
+	d := &daemon{cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1), wakes: newWakes(cfg.Chains)}
 	var err error
 	if d.store, err = openLedger(ctx, cfg, log, failpoint); err != nil {
 		return err
@@ -146,22 +147,17 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 	// What a process that was killed had begun goes on here, and does not wait
 	// for the schedule.
 	d.searchNow(ctx, slug)
+	known := make(chan struct{})
 	chain := &indexer.Chain{
-		Source: source, Ports: windows{Store: d.store, policy: policy, search: func() { d.searchNow(ctx, slug) }},
-		Config: followConfig(c), Owner: d.owner,
-		State: d.state, Listed: listed(source.Chain(), c), Wrote: d.tell, Log: log,
+		Source: source, Ports: windows{Store: d.store, policy: policy, known: known, search: func() { d.searchNow(ctx, slug) }},
+		Config: followConfig(c), Owner: d.owner, State: d.state, Listed: listed(source.Chain(), c), Log: log,
+		Wrote: func() {
+			d.tell()
+			d.wakes.wake(slug)
+		},
 	}
-	group, following := errgroup.WithContext(ctx)
-	group.Go(func() error { return chain.Run(following) })
-	group.Go(func() error { return d.pay(following, source, c, log) })
-	err = group.Wait()
-	if errors.Is(err, indexer.ErrGenesis) && ctx.Err() == nil {
-		// One wrong network ends one chain, loudly, and not the daemon.
-		log.Error().Err(err).Msg("chain halted")
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
-	return err //nolint:wrapcheck // the chain says what it was doing
+	payer := &custody.Payer{Source: source, Payouts: d.store, Coins: d.store, Config: payerConfig(c), Wake: d.wakes[slug], Log: log}
+	return followAndPay(ctx, chain, payer, known)
 }
 
 // windows is the ledger for a follower. The new scripts of a window it moves are
@@ -169,6 +165,7 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 type windows struct {
 	*store.Store
 	policy custody.Policy
+	known  chan struct{} // closed once the ledger knows the chain
 	search func()
 }
 

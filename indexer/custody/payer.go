@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// turnTime is how long a Payer may ask nodes about one withdrawal. One that
-	// dies leaves it to another after that.
-	turnTime = time.Minute
+	// turnTime is how long others leave a withdrawal alone that a Payer asks nodes
+	// about. One that dies leaves it to another after that; one that takes longer
+	// may find that its turn has moved.
+	turnTime = 15 * time.Second
 
 	// payEvery is how often a Payer looks for work that nobody woke it for.
 	payEvery = time.Second

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"tallyd/chains"
+	"tallyd/config"
+	"tallyd/indexer"
+	"tallyd/indexer/custody"
+	"tallyd/store"
+)
+
+// wakes holds for each chain where its payer hears that there may be work. It does
+// not change once the daemon runs.
+type wakes map[string]chan struct{}
+
+func newWakes(chains map[string]config.Chain) wakes {
+	w := make(wakes, len(chains))
+	for slug := range chains {
+		w[slug] = make(chan struct{}, 1)
+	}
+	return w
+}
+
+// wake tells the payer of a chain. It never waits, and where nobody listens does
+// nothing.
+func (w wakes) wake(chain string) {
+	select {
+	case w[chain] <- struct{}{}:
+	default: // nobody is there, or it is awake already
+	}
+}
+
+// ordered is the ledger for those who order withdrawals and sign them: what they
+// wrote is carried out at once, and not at the payer's next look.
+type ordered struct {
+	*store.Store
+
+	wakes wakes
+}
+
+// told wakes the payer of a withdrawal's chain once others can see what was written.
+func (o ordered) told(ctx context.Context, w custody.Withdrawal, err error) (custody.Withdrawal, error) {
+	if err == nil {
+		o.AfterCommit(ctx, func(context.Context) { o.wakes.wake(w.Chain) })
+	}
+	return w, err
+}
+
+// Withdraw implements custody.Ordering.
+func (o ordered) Withdraw(ctx context.Context, order custody.WithdrawalOrder) (custody.Withdrawal, error) {
+	w, err := o.Store.Withdraw(ctx, order)
+	return o.told(ctx, w, err)
+}
+
+// MoveWithin implements custody.Ordering.
+func (o ordered) MoveWithin(ctx context.Context, order custody.InternalOrder) (custody.Withdrawal, error) {
+	w, err := o.Store.MoveWithin(ctx, order)
+	return o.told(ctx, w, err)
+}
+
+// Accept implements custody.Withdrawals.
+func (o ordered) Accept(ctx context.Context, realm indexer.Realm, id uuid.UUID, draft int, signed chains.Signed) (custody.Withdrawal, error) {
+	w, err := o.Store.Accept(ctx, realm, id, draft, signed)
+	return o.told(ctx, w, err)
+}
+
+// Cancel implements custody.Withdrawals.
+func (o ordered) Cancel(ctx context.Context, realm indexer.Realm, id uuid.UUID) (custody.Withdrawal, error) {
+	w, err := o.Store.Cancel(ctx, realm, id)
+	return o.told(ctx, w, err)
+}
+
+// Bump implements custody.Withdrawals.
+func (o ordered) Bump(ctx context.Context, realm indexer.Realm, id uuid.UUID) (custody.Withdrawal, error) {
+	w, err := o.Store.Bump(ctx, realm, id)
+	return o.told(ctx, w, err)
+}
+
+// followAndPay follows a chain and pays on it. Nothing is paid before the ledger
+// knows that it is the same chain: the nodes of another network must not be told of
+// anything.
+func followAndPay(ctx context.Context, chain *indexer.Chain, payer *custody.Payer, known <-chan struct{}) error {
+	paying, stop := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		select {
+		case <-known:
+			_ = payer.Run(paying) // it returns paying's cause, which we know
+		case <-paying.Done():
+		}
+	})
+	err := chain.Run(ctx)
+	stop()
+	ended.Wait()
+	if errors.Is(err, indexer.ErrGenesis) && ctx.Err() == nil {
+		// One wrong network ends one chain, loudly, and not the daemon.
+		chain.Log.Error().Err(err).Msg("chain halted")
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return err //nolint:wrapcheck // the chain says what it was doing
+}
