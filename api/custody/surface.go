@@ -94,6 +94,7 @@ func Mount(api huma.API, cfg Config) {
 	s.mountAssets(api)
 	s.mountTransactions(api)
 	s.mountWithdrawals(api)
+	s.mountFunds(api)
 	s.mountBook(api)
 	s.mountDeposits(api)
 	s.mountKeys(api)

@@ -31,7 +31,11 @@ type withdrawalView struct {
 
 	Address       string  `json:"destinationAddress" doc:"In canonical spelling"`
 	TxHash        *string `json:"txHash" nullable:"true" doc:"Of the transaction that stands in the chain, or is broadcast; null before it was signed"`
+	BlockHash     *string `json:"blockHash" nullable:"true"`
+	Height        *uint64 `json:"height" nullable:"true"`
 	Confirmations uint64  `json:"confirmations"`
+	Sender        *string `json:"senderAddress" nullable:"true" doc:"EVM: the address that pays"`
+	Nonce         *uint64 `json:"nonce" nullable:"true" doc:"EVM: of the sender"`
 	Draft         int     `json:"draft" doc:"Number of the newest draft; a replacement has another one than what it replaces"`
 	NetworkFee    *string `json:"networkFee" nullable:"true" doc:"What the network was paid, or is offered by the newest draft, in whole units of the chain's coin. It is paid from what you have set aside, and not by the wallet"`
 	Shortage      *string `json:"shortage" nullable:"true" doc:"What there is too little of, in base units, while no draft can be built"`
@@ -44,13 +48,17 @@ func viewWithdrawal(w custody.Withdrawal) withdrawalView {
 			AssetID: string(w.Asset.ID), AssetSymbol: w.Asset.Symbol, Network: w.Chain, Amount: w.Amount.Decimal(w.Asset.Decimals),
 			Note: w.Note, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 		},
-		Address: w.Destination, Confirmations: w.Confirmations(),
+		Address: w.Destination, Confirmations: w.Confirmations(), Nonce: w.Nonce,
 	}
 	if tx, ok := w.Tx(); ok {
 		v.TxHash = new(hashOf(w, tx))
 	}
+	if w.Sender != nil {
+		v.Sender = &w.Sender.Address
+	}
 	switch newest := w.Newest(); {
 	case w.Mined != nil:
+		v.BlockHash, v.Height = new(hashOf(w, w.Mined.Block)), &w.Mined.Height
 		v.NetworkFee = new(w.Mined.Fee.Decimal(w.Native.Decimals))
 	case newest != nil:
 		v.NetworkFee = new(newest.Draft.Fee.Decimal(w.Native.Decimals))
@@ -149,16 +157,12 @@ func (s *surface) withdraw(ctx context.Context, in *withdrawInput) (*withdrawalO
 	if order.Amount, err = custody.ParseAmount(in.Body.Amount, wallet.Asset.Decimals); err != nil {
 		return nil, problem.Invalid("amount", err.Error())
 	}
-	if in.Body.MaxFee != "" {
-		native, err := s.native(ctx, realm, wallet.Chain)
-		if err != nil {
-			return nil, err
-		}
-		most, err := custody.ParseAmount(in.Body.MaxFee, native.Decimals)
-		if err != nil {
-			return nil, problem.Invalid("maxFee", err.Error())
-		}
-		order.MaxFee = &most
+	native, err := s.native(ctx, realm, wallet.Chain)
+	if err != nil {
+		return nil, err
+	}
+	if order.MaxFee, err = mostFee(in.Body.MaxFee, native); err != nil {
+		return nil, err
 	}
 	if order.Script, order.Address, err = s.Desk.Script(wallet.Chain, "destinationAddress", in.Body.Address); err != nil {
 		return nil, edge("read an address", err)
@@ -168,6 +172,18 @@ func (s *surface) withdraw(ctx context.Context, in *withdrawInput) (*withdrawalO
 		return nil, withdrawalEdge("withdraw", err)
 	}
 	return &withdrawalOutput{Body: viewWithdrawal(w)}, nil
+}
+
+// mostFee reads the most that the network may be paid, nil for "".
+func mostFee(text string, native chains.Asset) (*chains.Amount, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // none was said
+	}
+	most, err := custody.ParseAmount(text, native.Decimals)
+	if err != nil {
+		return nil, problem.Invalid("maxFee", err.Error())
+	}
+	return &most, nil
 }
 
 // native returns the coin of a chain.
@@ -199,11 +215,21 @@ func withdrawalEdge(doing string, err error) error {
 	case isCooling:
 		return refused("destinationAddress", cooling.Error())
 	case isMismatch:
-		return problem.New(http.StatusBadRequest, problem.SignedRefused, mismatch.Error()).Field("signed", mismatch.Error())
+		field := "signed"
+		if mismatch.Field != "" {
+			field += "." + mismatch.Field
+		}
+		return problem.New(http.StatusBadRequest, problem.SignedRefused, mismatch.Error()).Field(field, mismatch.Error())
 	case errors.Is(err, custody.ErrNotSignable):
 		return problem.New(http.StatusConflict, problem.NothingToSign, "no such draft waits for a signature")
 	case errors.Is(err, custody.ErrSigned):
 		return problem.New(http.StatusConflict, problem.TooLate, "signed bytes were accepted already: they may be broadcast at any time")
+	case errors.Is(err, custody.ErrUnderWay):
+		return problem.New(http.StatusConflict, problem.Exists, "the same sweep is under way")
+	case errors.Is(err, custody.ErrNoTreasury):
+		return problem.New(http.StatusConflict, problem.NoTreasury, "no treasury is registered on this chain")
+	case errors.Is(err, custody.ErrNothingThere):
+		return refused("address", "the address holds nothing of the asset")
 	case errors.Is(err, custody.ErrSettled):
 		return problem.New(http.StatusConflict, problem.TooLate, "the withdrawal is settled, or has nothing to replace")
 	}
@@ -283,7 +309,8 @@ func (s *surface) estimate(ctx context.Context, in *estimateInput) (*estimateOut
 	}
 	fee, err := s.Teller.EstimateFee(ctx, wallet.Chain, wallet.Asset.ID)
 	if err != nil {
-		return nil, edge("estimate a fee", err)
+		// Only nodes can say it, and none does now.
+		return nil, edge("estimate a fee", errors.Join(custody.ErrClosed, err))
 	}
 	return &estimateOutput{Body: estimateView{
 		Network: wallet.Chain, Symbol: native.Symbol, Ordinary: fee.Ordinary.Decimal(native.Decimals), Ceiling: fee.Ceiling.Decimal(native.Decimals),

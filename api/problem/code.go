@@ -40,6 +40,7 @@ const (
 	RequestTimeout      Code = "request_timeout"          // 408: the body came too slowly
 	RequestRunning      Code = "request_running"          // 409: the first request with this Idempotency-Key still runs
 	Exists              Code = "already_exists"           // 409: there is such a thing already
+	NoTreasury          Code = "no_treasury"              // 409: no treasury is registered on the chain
 	NothingToSign       Code = "nothing_to_sign"          // 409: no draft waits for a signature, or another one
 	TooLate             Code = "too_late"                 // 409: signed bytes were accepted, or the end is reached
 	KeyRotating         Code = "key_rotating"             // 409: the overlap of the last rotation has not ended
@@ -59,6 +60,6 @@ func Codes() []Code {
 		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress, NoDestination, SignedRefused,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
 		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
-		RequestTimeout, RequestRunning, Exists, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
+		RequestTimeout, RequestRunning, Exists, NoTreasury, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
 	}
 }
