@@ -146,11 +146,15 @@ func (d *desk) serve() {
 	})
 	require.NoError(d, err)
 	sources := &indexer.Sources{}
-	sources.Add(d.node)
+	sources.Add(bank{d.node})
+	desk := vaults.Desk{
+		Pools: d.Store, Sources: sources, Payers: map[string]vaults.PayerConfig{"btc": {MaxFee: chains.NewAmount(5000), Blocks: 3}},
+		Search: func(_ context.Context, chain string) { d.searched = append(d.searched, chain) },
+	}
 	custody.Mount(router.Operations(), custody.Config{
 		Gate: gate, Vaults: d.Store, Wallets: d.Store, Assets: d.Store, Pools: d.Store, Transactions: d.Store, Transfers: d.Store,
 		Deposits: d.Store, Book: d.Store, Halts: d.Store, CoolingOff: time.Hour,
-		Desk: vaults.Desk{Pools: d.Store, Sources: sources, Search: func(_ context.Context, chain string) { d.searched = append(d.searched, chain) }},
+		Desk: desk, Ordering: d.Store, Withdrawals: d.Store, Teller: desk,
 	})
 	accounts.Mount(router.Operations(), accounts.Config{
 		Gate: gate, Users: d.Store, UserChanges: d.Store, Accounts: d.Store, Balances: d.Store, Vaults: d.Store, States: d.Store,

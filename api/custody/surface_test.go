@@ -123,6 +123,7 @@ func TestWhoMayCall(t *testing.T) {
 	for path, bearer := range map[string]int{
 		"/vaults": 401, "/v1/vaults": 401, "/vaults/" + id: 401, "/vaults/" + id + "/wallets": 401, "/wallets/" + id: 401,
 		"/wallets/" + id + "/balance": 401, "/assets": 401, "/address-book": 401, "/v1/custody/keys/btc": 401,
+		"/v1/custody/funds/btc": 401, "/transactions/" + id + "/signing": 401, "/v1/transactions/" + id + "/withdrawal": 401,
 		"/transactions": 200, "/v1/transactions": 200, "/v1/deposits": 200, "/transactions/" + id: 404, "/v1/deposits/" + id: 404,
 	} {
 		require.Equal(t, bearer, d.call("GET", path, "", "X-API-Key", text).status, path)
@@ -446,6 +447,10 @@ func TestEventsAreAsDescribed(t *testing.T) {
 		`{"sourceWalletId":"`+a.text("id")+`","destinationWalletId":"`+b.text("id")+`","amount":"0.000001"}`, "Idempotency-Key", "k")
 	d.mine("aXYZ", pays("2", b.text("depositAddress"), 7))
 	entry := d.made("/address-book", `{"network":"btc","address":"x"}`)
+	_, err := d.Pool().Exec(t.Context(), "UPDATE address_book SET usable_at = now()")
+	require.NoError(t, err)
+	paid := d.made("/transactions/withdraw", withdrawal(b, "x", "0.000001"), "Idempotency-Key", "w")
+	require.Equal(t, 200, d.call("POST", "/transactions/"+paid.text("id")+"/cancel", "").status)
 	require.Equal(t, 204, d.call("DELETE", "/address-book/"+entry.text("id"), "").status)
 	// One payment is replaced by another to somebody else, and one is dropped.
 	mempool := indexer.NewMempool(d.node, d.Store)
