@@ -110,7 +110,7 @@ func TestBitcoinWithdrawals(t *testing.T) {
 		{"SpentElsewhere", (*coinTeller).spentElsewhere},
 		{"DaemonAway", (*coinTeller).away},
 	} {
-		ok := t.Run(scenario.name, func(t *testing.T) { //nolint:paralleltest // one node, one pool
+		ok := t.Run(scenario.name, func(t *testing.T) {
 			mine, teller, world, stack := *b, *b.teller, *b.world, *b.world.stack
 			stack.t, teller.t, teller.signer = t, t, &signer{t: t, program: b.signer.program, seed: b.signer.seed}
 			teller.url = func() string { return stack.url }

@@ -90,7 +90,7 @@ func newHouse(t *testing.T, boundary string) *house {
 
 // prepare does everything that a withdrawal needs.
 func (p *payer) prepare() {
-	t := p.teller.t
+	t := p.t
 	t.Helper()
 	until(t, "the chain is open", func() bool {
 		status, _ := p.do("PUT", "/v1/custody/keys/btc", map[string]any{"key": p.signer.key("btc")})
@@ -102,19 +102,19 @@ func (p *payer) prepare() {
 }
 
 // insist calls until somebody answers, with one Idempotency-Key.
-func (p *payer) insist(method, path string, body any) map[string]any {
-	t := p.teller.t
+func (p *payer) insist(path string, body any) map[string]any {
+	t := p.t
 	t.Helper()
 	key := uuid.NewString()
 	var answer map[string]any
-	until(t, method+" "+path+" is answered", func() bool {
-		status, got, err := p.try(method, path, key, body)
+	until(t, path+" is answered", func() bool {
+		status, got, err := p.try("POST", path, key, body)
 		if err != nil {
 			p.dead()
 			return false
 		}
 		answer = got
-		require.True(t, status < 300 || status == http.StatusServiceUnavailable, "%s %s: %d %v", method, path, status, got)
+		require.True(t, status < 300 || status == http.StatusServiceUnavailable, "%s: %d %v", path, status, got)
 		return status < 300
 	})
 	return answer
@@ -138,14 +138,14 @@ func (h *house) doom(act func(p *payer), verbs ...string) {
 }
 
 func (p *payer) orders(amount string) string {
-	p.teller.t.Helper()
-	return p.insist("POST", "/transactions/withdraw", order(p.wallet, p.friend.Address(localnode.P2WPKH), amount))["id"].(string)
+	p.t.Helper()
+	return p.insist("/transactions/withdraw", order(p.wallet, p.friend.Address(localnode.P2WPKH), amount))["id"].(string)
 }
 
 // signs signs what waits, however often the daemon dies of being told.
 func (p *payer) signs(id string) {
-	p.teller.t.Helper()
-	p.insist("POST", "/transactions/"+id+"/signing", p.signer.sign(p.signing(id)))
+	p.t.Helper()
+	p.insist("/transactions/"+id+"/signing", p.signer.sign(p.signing(id)))
 }
 
 func (h *house) paid() {
@@ -159,7 +159,7 @@ func (h *house) paid() {
 
 func (h *house) replaced() {
 	h.t.Helper()
-	h.doom(func(p *payer) { p.insist("POST", "/transactions/"+p.started+"/bump", nil) }, "bump")
+	h.doom(func(p *payer) { p.insist("/transactions/"+p.started+"/bump", nil) }, "bump")
 	for _, p := range h.all {
 		p.teller.await(p.started, "Confirming", "replacement_unsigned")
 		p.signs(p.started)
@@ -189,7 +189,7 @@ func (h *house) cancelled() {
 		ids[p] = p.orders("0.25")
 		p.signing(ids[p])
 	}
-	h.doom(func(p *payer) { p.insist("POST", "/transactions/"+ids[p]+"/cancel", nil) }, "cancel")
+	h.doom(func(p *payer) { p.insist("/transactions/"+ids[p]+"/cancel", nil) }, "cancel")
 	for _, p := range h.all {
 		p.teller.await(ids[p], "Cancelled")
 		require.Equal(h.t, "1.5 0", p.holds(p.wallet))

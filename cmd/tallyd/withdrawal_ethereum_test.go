@@ -159,7 +159,7 @@ func TestEthereumWithdrawals(t *testing.T) {
 		{"TreasuryLow", (*accountTeller).low},
 		{"NonceUsedElsewhere", (*accountTeller).usedElsewhere},
 	} {
-		ok := t.Run(scenario.name, func(t *testing.T) { //nolint:paralleltest // one node, one treasury
+		ok := t.Run(scenario.name, func(t *testing.T) {
 			mine, teller, world, stack := *b, *b.teller, *b.world, *b.world.stack
 			stack.t, teller.t, teller.signer = t, t, &signer{t: t, program: b.signer.program, seed: b.signer.seed}
 			world.stack, mine.teller, mine.world = &stack, &teller, &world

@@ -27,7 +27,7 @@ var signerProgram = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(filepath.Dir(own), "signer")
-	build := exec.Command("go", "build", "-o", path, "./examples/signer") //nolint:noctx // it lives as long as the tests
+	build := exec.Command("go", "build", "-o", path, "./examples/signer")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the signer: %w: %s", err, out)
