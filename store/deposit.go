@@ -65,11 +65,18 @@ func (w *writing) facts(ctx context.Context) ([]db.DepositFactsRow, error) {
 		transfer int64
 		wallet   uuid.UUID
 	}
-	rows, err := w.q.DepositFacts(ctx, w.changed)
+	ids, err := w.q.PoolTransfers(ctx, w.changed)
+	if err != nil {
+		return nil, fmt.Errorf("find transfers of custody: %w", err)
+	}
+	w.changed = nil
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := w.q.DepositFacts(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("find deposits: %w", err)
 	}
-	w.changed = nil
 	known := make(map[pair]bool, len(rows))
 	return slices.DeleteFunc(rows, func(row db.DepositFactsRow) bool {
 		p := pair{row.TransferID, row.WalletID}

@@ -780,6 +780,51 @@ func (q *Queries) OpenDeposits(ctx context.Context, chain string) ([]OpenDeposit
 	return items, nil
 }
 
+const poolTransfers = `-- name: PoolTransfers :many
+SELECT t.id
+FROM (
+    SELECT
+        unnest($1::bigint[]) AS id,
+        generate_subscripts($1::bigint[], 1) AS n
+) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        o.id,
+        o.script_id
+    FROM transfers AS o
+    WHERE o.id = n.id
+    OFFSET 0
+) AS t
+WHERE EXISTS (
+    SELECT
+    FROM addresses AS a
+    WHERE a.script_id = t.script_id
+)
+ORDER BY n.n
+`
+
+// PoolTransfers returns, in the order given, those of transfers that go to or from
+// an address of custody: of most blocks none. OFFSET 0 as in TransferEvents.
+func (q *Queries) PoolTransfers(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, poolTransfers, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const proveDeposits = `-- name: ProveDeposits :exec
 UPDATE deposits AS d
 SET

@@ -1,3 +1,27 @@
+-- name: PoolTransfers :many
+-- PoolTransfers returns, in the order given, those of transfers that go to or from
+-- an address of custody: of most blocks none. OFFSET 0 as in TransferEvents.
+SELECT t.id
+FROM (
+    SELECT
+        unnest(@ids::bigint[]) AS id,
+        generate_subscripts(@ids::bigint[], 1) AS n
+) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        o.id,
+        o.script_id
+    FROM transfers AS o
+    WHERE o.id = n.id
+    OFFSET 0
+) AS t
+WHERE EXISTS (
+    SELECT
+    FROM addresses AS a
+    WHERE a.script_id = t.script_id
+)
+ORDER BY n.n;
+
 -- name: DepositFacts :many
 -- DepositFacts returns what transfers are to wallets: incoming ones of the asset
 -- of a wallet to an address of its vault. Of an outgoing one it returns the
