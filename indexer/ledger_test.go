@@ -84,6 +84,10 @@ func (l *tape) SearchScripts(context.Context, string, int) ([]indexer.SearchScri
 	return nil, nil
 }
 
+func (l *tape) UnopenedScripts(context.Context, string, int) ([]indexer.SearchScript, error) {
+	return nil, nil
+}
+
 func (l *tape) Outpoints(context.Context, []int64) ([]chains.Outpoint, error) { return nil, nil }
 
 func (l *tape) Tip(context.Context, string) (chains.BlockRef, error) {

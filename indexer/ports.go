@@ -184,6 +184,10 @@ type Searches interface {
 	// not complete, oldest first, or none.
 	SearchScripts(ctx context.Context, chain string, limit int) ([]SearchScript, error)
 
+	// UnopenedScripts returns up to limit of those that have no opening
+	// balance, oldest first, or none. It is asked for EVM chains.
+	UnopenedScripts(ctx context.Context, chain string, limit int) ([]SearchScript, error)
+
 	// Outpoints returns the outpoints of all outputs of scripts that are not
 	// spent in the canonical chain.
 	Outpoints(ctx context.Context, scripts []int64) ([]chains.Outpoint, error)

@@ -32,6 +32,23 @@ func (s *Store) SearchScripts(ctx context.Context, chain string, limit int) ([]i
 	return scripts, nil
 }
 
+// UnopenedScripts implements indexer.Searches.
+func (s *Store) UnopenedScripts(ctx context.Context, chain string, limit int) ([]indexer.SearchScript, error) {
+	rows, err := s.queries(ctx).UnopenedScripts(ctx, db.UnopenedScriptsParams{Chain: chain, Rows: int32(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("read scripts without a balance: %w", err)
+	}
+	scripts := make([]indexer.SearchScript, 0, len(rows))
+	for _, row := range rows {
+		script := indexer.SearchScript{ID: row.Search, Script: row.Script, Handover: row.Handover}
+		if row.HistoryNext != nil {
+			script.Started, script.Next = true, uint64(*row.HistoryNext)
+		}
+		scripts = append(scripts, script)
+	}
+	return scripts, nil
+}
+
 // Outpoints implements indexer.Searches.
 func (s *Store) Outpoints(ctx context.Context, searches []int64) ([]chains.Outpoint, error) {
 	rows, err := s.queries(ctx).UnspentOutpoints(ctx, searches)

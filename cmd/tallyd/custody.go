@@ -26,7 +26,7 @@ func (d *daemon) mountCustody(api huma.API) {
 	custody.Mount(api, custody.Config{
 		Gate: d.gate, Vaults: d.store, Wallets: d.store, Assets: d.store, Pools: d.store, Transactions: d.store,
 		Transfers: d.store, Deposits: d.store, Book: d.store, Halts: d.store,
-		Ordering: ordered{d.store, d.wakes}, Withdrawals: ordered{d.store, d.wakes}, Desk: desk, Teller: desk,
+		Ordering: ordered{d.store, d.paying}, Withdrawals: ordered{d.store, d.paying}, Desk: desk, Teller: desk,
 		CoolingOff: d.cfg.Custody.CoolingOff,
 	})
 }

@@ -43,13 +43,16 @@ type daemon struct {
 	hooks   *webhooks
 	gate    *access.Gate
 	wrote   chan struct{} // one slot: events wait to be numbered
-	wakes   wakes
+	paying  wakes
+	opening wakes // accounts wait for their first balance
 }
 
 // run opens everything cfg names, serves on listener, calls ready, and goes on
 // until ctx ends. It closes what it opened. The database must be migrated.
 func run(ctx context.Context, cfg config.Config, listener net.Listener, log zerolog.Logger, failpoint func(string) error, ready func(*daemon)) error {
-	d := &daemon{cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1), wakes: newWakes(cfg.Chains)}
+	d := &daemon{
+		cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1), paying: newWakes(cfg.Chains), opening: newWakes(cfg.Chains),
+	}
 	var err error
 	if d.store, err = openLedger(ctx, cfg, log, failpoint); err != nil {
 		return err
@@ -119,9 +122,12 @@ func (unkept) PutChain(context.Context, indexer.ChainStatus) {}
 const numberEvery = 100 * time.Millisecond
 
 // tell wakes the numbering of events. It never waits.
-func (d *daemon) tell() {
+func (d *daemon) tell() { wake(d.wrote) }
+
+// wake wakes whoever waits for a slot to be filled. It never waits.
+func wake(slot chan<- struct{}) {
 	select {
-	case d.wrote <- struct{}{}:
+	case slot <- struct{}{}:
 	default: // it is awake already
 	}
 }
@@ -153,12 +159,17 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		Config: followConfig(c), Owner: d.owner, State: d.state, Listed: listed(source.Chain(), c), Log: log,
 		Wrote: func() {
 			d.tell()
-			d.wakes.wake(slug)
+			d.paying.wake(slug)
 		},
 	}
-	payer := &custody.Payer{Source: source, Payouts: d.store, Coins: d.store, Config: payerConfig(c), Wake: d.wakes[slug], Log: log}
-	return followAndPay(ctx, chain, payer, known)
+	payer := &custody.Payer{Source: source, Payouts: d.store, Coins: d.store, Config: payerConfig(c), Wake: d.paying[slug], Log: log}
+	opening := indexer.Opening{Source: source, Ports: d.store, Every: openEvery, Wake: d.opening[slug], Wrote: d.tell, Log: log}
+	return follow(ctx, chain, known, payer.Run, opening.Run)
 }
+
+// openEvery is the longest an account waits for its first balance where the one
+// that connected it could not say so.
+const openEvery = 15 * time.Second
 
 // windows is the ledger for a follower. The new scripts of a window it moves are
 // searched at once: until then their account is not level.
@@ -178,10 +189,12 @@ func (w windows) Extend(ctx context.Context, account uuid.UUID, scripts []indexe
 	return nil
 }
 
-// searchNow asks for a search of a chain, within a request once what it wrote can
-// be seen. A search that cannot be asked for now is found by the schedule.
+// searchNow asks for a search of a chain and for its first balances, within a
+// request once what it wrote can be seen. A search that cannot be asked for now is
+// found by the schedule.
 func (d *daemon) searchNow(ctx context.Context, slug string) {
 	d.store.AfterCommit(ctx, func(ctx context.Context) {
+		d.opening.wake(slug)
 		if err := d.jobs.EnqueueBackfill(ctx, slug); err != nil {
 			d.log.Warn().Err(err).Str("chain", slug).Msg("search not asked for")
 		}

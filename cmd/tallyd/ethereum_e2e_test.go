@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,7 +103,7 @@ func (w *ethereumWorld) agrees(i int, got held) bool {
 	native, token := w.held(i, map[string]any{"blockHash": got.asOf})
 	shown := map[bool]string{true: "0", false: "0"}
 	for asset, amount := range got.amounts {
-		shown[strings.Contains(asset, "/erc20:")] = amount
+		shown[isToken(asset)] = amount
 	}
 	return shown[false] == native && shown[true] == token
 }
@@ -126,6 +127,9 @@ func (w *ethereumWorld) held(i int, at any) (native, token string) {
 	return ask("eth_getBalance", w.people[i], at), ask("eth_call", map[string]any{"to": w.token, "data": data}, at)
 }
 
+// isToken tells a token from a native asset.
+func isToken(asset string) bool { return strings.Contains(asset, "/erc20:") }
+
 // truthful holds each amount to the node's at the block it names. It returns how
 // many it could compare: a block that the node has left tells nothing.
 func (w *ethereumWorld) truthful(what string, i int, got held) (compared int) {
@@ -133,7 +137,7 @@ func (w *ethereumWorld) truthful(what string, i int, got held) (compared int) {
 	for asset, amount := range got.amounts {
 		native, token := w.held(i, map[string]any{"blockHash": got.at[asset]})
 		want := native
-		if strings.Contains(asset, "/erc20:") {
+		if isToken(asset) {
 			want = token
 		}
 		if want == "" {
@@ -161,7 +165,7 @@ func TestEthereumHistories(t *testing.T) {
 	w.give(2, 700)
 	w.check("paid")
 	got := w.accounts[1].balance()
-	require.Equal(t, "proven", got.proofs[w.nativeAsset(got)])
+	require.Equal(t, "proven", got.proofs[nativeOf(got)])
 
 	w.transact(localnode.Transaction{To: payout, Value: big.NewInt(9_000), Data: localnode.PayoutData(w.people...)})
 	w.check("paid by internal transfers")
@@ -191,6 +195,42 @@ func TestEthereumHistories(t *testing.T) {
 	w.start()
 	w.check("after a reorg while the daemon was down")
 	w.history()
+}
+
+// TestBalanceBesideALongSearch connects an account while the past of another one
+// is searched, which a node here takes as long over as it is let: its balance
+// does not wait for that.
+func TestBalanceBesideALongSearch(t *testing.T) {
+	t.Parallel()
+	node := localnode.TestAnvil(t)
+	l := newLiar(t, node.URL)
+	w := newEthereumWorld(t, node, l.url)
+	chain := w.cfg.Chains["eth"]
+	chain.FetchConcurrency = 32 // more than there are blocks to hold up
+	w.cfg.Chains["eth"] = chain
+	w.pay(0, 1_000)
+	w.pay(1, 2_000)
+	w.start()
+	letGo, holding := make(chan struct{}), make(chan struct{}, 100)
+	l.lie.Store(&lie{result: func(method string, _ []any, result any) any {
+		if method == "eth_getBlockReceipts" {
+			holding <- struct{}{}
+			<-letGo
+		}
+		return result
+	}})
+	// Before the server closes, which waits for those that are held up.
+	t.Cleanup(sync.OnceFunc(func() { close(letGo) }))
+	first := w.connect("eth", w.people[0])
+	<-holding
+	second := w.connect("eth", w.people[1])
+	w.eventually("the second one has its balance", func() bool { return second.balance().state["last_sync"] != nil })
+	got := second.balance()
+	require.Equal(t, "2000", got.amounts[nativeOf(got)])
+	require.Equal(t, 1, w.truthful("beside a search", 1, got)-1, "native and token")
+	require.NotEqual(t, "complete", first.balance().state["history"].(map[string]any)["status"], "the search goes on")
+	require.Equal(t, "1000", first.balance().amounts[nativeOf(got)])
+	l.lie.Store(nil)
 }
 
 // swapped mines two payments in one block, and then the same two in the opposite
@@ -291,16 +331,6 @@ func (w *ethereumWorld) lagging() {
 	require.NoError(w.t, w.node.Rollback(ctx, 2))
 	require.NoError(w.t, w.node.Replay(ctx, ours))
 	w.check("the node is back")
-}
-
-// nativeAsset returns the asset of a balance that is no token.
-func (w *ethereumWorld) nativeAsset(h held) string {
-	for asset := range h.amounts {
-		if !strings.Contains(asset, "/erc20:") {
-			return asset
-		}
-	}
-	return ""
 }
 
 // history compares the sum of all transfers the API lists with the balance: they

@@ -167,6 +167,12 @@ type account struct {
 func (s *stack) connect(chain, wallet string) account {
 	s.t.Helper()
 	_, token := s.user()
+	return s.connectFor(token, chain, wallet)
+}
+
+// connectFor connects a wallet for the user of a token.
+func (s *stack) connectFor(token, chain, wallet string) account {
+	s.t.Helper()
 	status, answer := s.call("POST", "/v1/onchain/"+chain+"/connect", "Authorization", "Bearer "+token,
 		map[string]string{"wallet": wallet, "description": "test"})
 	require.Equal(s.t, 200, status, answer)

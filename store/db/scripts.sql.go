@@ -310,6 +310,68 @@ func (q *Queries) TakeSearch(ctx context.Context, arg TakeSearchParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const unopenedScripts = `-- name: UnopenedScripts :many
+SELECT
+    s.search,
+    s.script,
+    coalesce(s.handover, -1)::bigint AS handover,
+    s.history_next
+FROM scripts AS s
+JOIN cursors AS c ON c.chain = s.chain
+WHERE s.chain = $1
+AND s.history <> 'complete'
+AND s.handover IS NOT NULL
+AND NOT EXISTS (
+    SELECT
+    FROM snapshots AS n
+    LEFT JOIN blocks AS b ON b.chain = n.chain AND b.hash = n.hash
+    WHERE n.script_id = s.id
+    AND n.opening
+    AND (b.canonical OR b.hash IS NULL AND n.height > c.height)
+)
+ORDER BY s.id
+LIMIT $2
+`
+
+type UnopenedScriptsParams struct {
+	Chain string
+	Rows  int32
+}
+
+type UnopenedScriptsRow struct {
+	Search      int64
+	Script      []byte
+	Handover    int64
+	HistoryNext *int64
+}
+
+// UnopenedScripts returns scripts whose past is not complete and that have no
+// opening balance, oldest first.
+func (q *Queries) UnopenedScripts(ctx context.Context, arg UnopenedScriptsParams) ([]UnopenedScriptsRow, error) {
+	rows, err := q.db.Query(ctx, unopenedScripts, arg.Chain, arg.Rows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UnopenedScriptsRow{}
+	for rows.Next() {
+		var i UnopenedScriptsRow
+		if err := rows.Scan(
+			&i.Search,
+			&i.Script,
+			&i.Handover,
+			&i.HistoryNext,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unspentOutpoints = `-- name: UnspentOutpoints :many
 SELECT
     t.tx,

@@ -58,6 +58,30 @@ AND s.handover IS NOT NULL
 ORDER BY s.id
 LIMIT @rows;
 
+-- name: UnopenedScripts :many
+-- UnopenedScripts returns scripts whose past is not complete and that have no
+-- opening balance, oldest first.
+SELECT
+    s.search,
+    s.script,
+    coalesce(s.handover, -1)::bigint AS handover,
+    s.history_next
+FROM scripts AS s
+JOIN cursors AS c ON c.chain = s.chain
+WHERE s.chain = @chain
+AND s.history <> 'complete'
+AND s.handover IS NOT NULL
+AND NOT EXISTS (
+    SELECT
+    FROM snapshots AS n
+    LEFT JOIN blocks AS b ON b.chain = n.chain AND b.hash = n.hash
+    WHERE n.script_id = s.id
+    AND n.opening
+    AND (b.canonical OR b.hash IS NULL AND n.height > c.height)
+)
+ORDER BY s.id
+LIMIT @rows;
+
 -- name: SearchedScripts :many
 -- SearchedScripts returns the scripts of searches, without those whose search
 -- was begun again under another name.

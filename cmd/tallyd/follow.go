@@ -14,8 +14,8 @@ import (
 	"tallyd/store"
 )
 
-// wakes holds for each chain where its payer hears that there may be work. It does
-// not change once the daemon runs.
+// wakes holds for each chain where one hears that there may be work. It does not
+// change once the daemon runs.
 type wakes map[string]chan struct{}
 
 func newWakes(chains map[string]config.Chain) wakes {
@@ -26,14 +26,9 @@ func newWakes(chains map[string]config.Chain) wakes {
 	return w
 }
 
-// wake tells the payer of a chain. It never waits, and where nobody listens does
+// wake tells whoever works on a chain. It never waits, and where nobody listens does
 // nothing.
-func (w wakes) wake(chain string) {
-	select {
-	case w[chain] <- struct{}{}:
-	default: // nobody is there, or it is awake already
-	}
-}
+func (w wakes) wake(chain string) { wake(w[chain]) }
 
 // ordered is the ledger for those who order withdrawals and sign them: what they
 // wrote is carried out at once, and not at the payer's next look.
@@ -81,19 +76,21 @@ func (o ordered) Bump(ctx context.Context, realm indexer.Realm, id uuid.UUID) (c
 	return o.told(ctx, w, err)
 }
 
-// followAndPay follows a chain and pays on it. Nothing is paid before the ledger
-// knows that it is the same chain: the nodes of another network must not be told of
-// anything.
-func followAndPay(ctx context.Context, chain *indexer.Chain, payer *custody.Payer, known <-chan struct{}) error {
-	paying, stop := context.WithCancel(ctx)
+// follow follows a chain, with whatever else is done on it beside. That begins when
+// the ledger knows that it is the same chain: the nodes of another network must be
+// asked for no balance, nor be told of anything.
+func follow(ctx context.Context, chain *indexer.Chain, known <-chan struct{}, beside ...func(context.Context) error) error {
+	busy, stop := context.WithCancel(ctx)
 	var ended sync.WaitGroup
-	ended.Go(func() {
-		select {
-		case <-known:
-			_ = payer.Run(paying) // it returns paying's cause, which we know
-		case <-paying.Done():
-		}
-	})
+	for _, run := range beside {
+		ended.Go(func() {
+			select {
+			case <-known:
+				_ = run(busy) // it returns busy's cause, which we know
+			case <-busy.Done():
+			}
+		})
+	}
 	err := chain.Run(ctx)
 	stop()
 	ended.Wait()
