@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"reflect"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"tallyd/chains"
 	"tallyd/config"
 	"tallyd/indexer"
+	vaults "tallyd/indexer/custody"
 )
 
 // wiring is everything that the settings of one chain become.
@@ -18,11 +20,16 @@ type wiring struct {
 	Follow indexer.FollowConfig
 	Search indexer.SearchConfig
 	Listed []chains.Asset
+	Policy vaults.Policy
+	Payer  vaults.PayerConfig
 }
 
-func wired(c config.Chain) wiring {
-	about := chains.Chain{ID: "eip155:1"}
-	return wiring{specOf("eth", c), followConfig(c), searchConfig(c), listed(about, c)}
+func wired(t *testing.T, c config.Chain) wiring {
+	t.Helper()
+	about := chains.Chain{Slug: "eth", ID: "eip155:1", Native: chains.Asset{ID: "eip155:1/slip44:60", Decimals: 18}}
+	policy, err := policyOf(about, c)
+	require.NoError(t, err)
+	return wiring{specOf("eth", c), followConfig(c), searchConfig(c), listed(about, c), policy, payerConfig(c)}
 }
 
 // TestEverySettingOfAChainIsWired changes one setting after the other: each must
@@ -33,7 +40,14 @@ func TestEverySettingOfAChainIsWired(t *testing.T) {
 		c := config.DefaultChain(config.FamilyEVM)
 		c.Upstreams = []config.Upstream{{URL: config.NewURL("http://127.0.0.1:1")}}
 		c.Tokens = []config.Token{{Symbol: "A", Contract: "0x00000000000000000000000000000000000000aa", Decimals: 6, Slot: -1}}
+		c.Tokens = append(c.Tokens, config.Token{Symbol: "B", Contract: "0x00000000000000000000000000000000000000bb"})
+		c.Deposits.Rules = []config.CreditRule{{Asset: c.Tokens[0].Contract, From: "1", Credit: config.Confirmed(5)}}
 		return c
+	}
+	// Texts that mean something.
+	texts := map[string]string{
+		"Trace": "off", "Withdrawals.MaxFee": "0.02", "Deposits.Rules.0.From": "2",
+		"Deposits.Rules.0.Asset": "0x00000000000000000000000000000000000000bb",
 	}
 	// What is read where the settings are checked, and given on as another one.
 	given := map[string]string{"Budget": "each upstream's"}
@@ -45,6 +59,8 @@ func TestEverySettingOfAChainIsWired(t *testing.T) {
 		switch v := value.Addr().Interface().(type) {
 		case *config.StartHeight:
 			*v = config.StartAt(7)
+		case *config.Credit:
+			*v = config.Confirmed(7)
 		case *config.URL:
 			*v = config.NewURL("ws://127.0.0.1:2")
 		case *config.Secret:
@@ -62,7 +78,7 @@ func TestEverySettingOfAChainIsWired(t *testing.T) {
 				walk(path+".0", func(c *config.Chain) reflect.Value { return field(c).Index(0) })
 				return
 			case reflect.String:
-				value.SetString(map[bool]string{true: "off", false: "changed"}[value.String() == "auto"])
+				value.SetString(cmp.Or(texts[path], "changed"))
 			case reflect.Bool:
 				value.SetBool(!value.Bool())
 			case reflect.Int:
@@ -77,10 +93,10 @@ func TestEverySettingOfAChainIsWired(t *testing.T) {
 		}
 		changed++
 		if _, elsewhere := given[path]; elsewhere {
-			require.Equal(t, wired(whole()), wired(c), path)
+			require.Equal(t, wired(t, whole()), wired(t, c), path)
 			return
 		}
-		require.NotEqual(t, wired(whole()), wired(c), "%s changes nothing", path)
+		require.NotEqual(t, wired(t, whole()), wired(t, c), "%s changes nothing", path)
 	}
 	for i := range reflect.TypeFor[config.Chain]().NumField() {
 		walk(reflect.TypeFor[config.Chain]().Field(i).Name, func(c *config.Chain) reflect.Value { return reflect.ValueOf(c).Elem().Field(i) })
