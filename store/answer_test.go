@@ -202,7 +202,9 @@ func TestWriteRunning(t *testing.T) {
 			o := newOffice(t, store.Options{Pooler: pooler})
 			ctx := t.Context()
 			running, end := make(chan struct{}), make(chan struct{})
-			ended, add := make(chan error), o.add(t, "ann")
+			ended, add := make(chan error, 1), o.add(t, "ann")
+			finish := sync.OnceFunc(func() { close(end) })
+			defer finish() // also where the test fails: the pool waits for its connections
 			go func() {
 				_, _, err := o.Write(ctx, o.entry("k"), once("a", "body"), func(ctx context.Context) access.Answer {
 					close(running)
@@ -218,7 +220,7 @@ func TestWriteRunning(t *testing.T) {
 			}
 			_, _, err := o.Write(ctx, o.entry("k"), once("b", "body"), o.add(t, "bob"))
 			require.NoError(t, err, "another key does not wait")
-			close(end)
+			finish()
 			require.NoError(t, <-ended)
 			_, replayed, err := o.Write(ctx, o.entry("k"), once("a", "body"), refused)
 			require.NoError(t, err)

@@ -219,19 +219,24 @@ func TestWindows(t *testing.T) {
 // run at the same time. The race detector watches, and nothing is lost.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
+	const extensions = 200
+	errEnough := errors.New("enough")
 	ctx := t.Context()
 	b, account, tip := start(t, store.Options{MaxConns: 4})
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(done)
+		table, version := chains.NewWatchTable(0, 0), int64(-1)
 		for n := range 30 {
 			step := indexer.Step{Lease: b.lease, Parent: tip.Hash, Block: block(tip, 100+n), Match: chains.Match{Transfers: []chains.Transfer{b.pay(n, 1, 1)}}}
 			for {
 				var err error
-				if step.WatchVersion, err = b.LoadWatch(ctx, b.chain.Slug, -1, chains.NewWatchTable(0, 0)); err != nil {
+				if version, err = b.LoadWatch(ctx, b.chain.Slug, version, table); err != nil {
 					t.Error(err)
+					return
 				}
+				step.WatchVersion = version
 				_, err = b.Apply(ctx, step)
 				if errors.Is(err, indexer.ErrWatchMoved) {
 					continue
@@ -253,7 +258,11 @@ func TestSideBySide(t *testing.T) {
 					return
 				default:
 				}
-				if err := f(n); err != nil && !errors.Is(err, indexer.ErrNotCanonical) {
+				err := f(n)
+				if errors.Is(err, errEnough) {
+					return
+				}
+				if err != nil && !errors.Is(err, indexer.ErrNotCanonical) {
 					t.Error(err)
 					return
 				}
@@ -261,6 +270,9 @@ func TestSideBySide(t *testing.T) {
 		})
 	}
 	until(func(n int) error {
+		if n == extensions { // a watch that moves for ever lets nobody apply
+			return errEnough
+		}
 		return b.Extend(ctx, account, []indexer.WatchedScript{{Script: []byte{1, byte(n), byte(n >> 8)}, Index: uint32(10 + n)}})
 	})
 	until(func(int) error { return second(b.Number(ctx, uuid.New(), 10)) })

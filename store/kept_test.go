@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,8 @@ func TestKept(t *testing.T) {
 
 	running, finish := make(chan struct{}), make(chan struct{})
 	ended := make(chan error, 1)
+	end := sync.OnceFunc(func() { close(finish) })
+	defer end() // also where the test fails: the pool waits for its connections
 	go func() {
 		_, _, err := o.Write(ctx, entry, asked, func(context.Context) access.Answer {
 			close(running)
@@ -34,7 +37,7 @@ func TestKept(t *testing.T) {
 	<-running
 	_, err = o.Kept(ctx, entry, *asked)
 	require.ErrorIs(t, err, access.ErrRunning)
-	close(finish)
+	end()
 	require.NoError(t, <-ended)
 	_, err = o.Kept(ctx, entry, *asked)
 	require.ErrorIs(t, err, indexer.ErrNotFound, "it came to nothing")

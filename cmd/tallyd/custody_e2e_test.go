@@ -237,7 +237,11 @@ func TestCustodyOnBitcoin(t *testing.T) {
 	require.NoError(t, err)
 	w.generate(98)
 	c.eventually("the reward is not spendable yet", func() bool {
-		last := c.deposits(wallet)[3]
+		all := c.deposits(wallet)
+		if len(all) < 4 {
+			return false
+		}
+		last := all[3]
 		return last["state"] == "confirming" && last["confirmations"].(float64) == 99
 	})
 	w.generate(1)
