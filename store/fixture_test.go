@@ -66,7 +66,18 @@ func openStore(t testing.TB, opts store.Options) *store.Store {
 	opts.Log = zerolog.Nop()
 	s, err := store.Open(t.Context(), opts)
 	require.NoError(t, err)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			s.Close()
+		}()
+		select {
+		case <-closed:
+		case <-time.After(time.Minute):
+			t.Error("the test left a connection in use, and closing waits for it")
+		}
+	})
 	return s
 }
 

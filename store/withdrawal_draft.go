@@ -143,8 +143,7 @@ func (h *held) reserveNonce(ctx context.Context, built custody.Built) error {
 	if h.PaysID == 0 || string(h.PaysScript) != string(built.Sender) {
 		return indexer.ErrStale // the treasury is another one now
 	}
-	sender, err := h.holdSender(ctx, h.PaysID)
-	if err != nil {
+	if err := h.holdSender(ctx, h.PaysID); err != nil {
 		return err
 	}
 	if err := h.afford(ctx, built); err != nil {
@@ -156,7 +155,11 @@ func (h *held) reserveNonce(ctx context.Context, built custody.Built) error {
 		}
 		return nil // a replacement, or a fill
 	}
-	if nonce != max(sender.NextNonce, int64(built.Pending)) { //nolint:gosec // far below 2^63
+	next, err := h.q.NextNonce(ctx, h.PaysID)
+	if err != nil {
+		return fmt.Errorf("read the next nonce: %w", err)
+	}
+	if nonce != max(next, int64(built.Pending)) { //nolint:gosec // far below 2^63
 		return indexer.ErrStale
 	}
 	reserved, err := h.q.ReserveNonce(ctx, db.ReserveNonceParams{SenderID: h.PaysID, Nonce: nonce, WithdrawalID: w.ID})

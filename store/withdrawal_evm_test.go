@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -270,6 +271,7 @@ func TestWithdrawalsRaceForNonces(t *testing.T) {
 	var nonces []int64
 	rows, err := e.Pool().Query(ctx, "SELECT nonce FROM withdrawals WHERE chain = $1 AND status = 'PendingSignature' ORDER BY nonce", e.desk.chain.Slug)
 	require.NoError(t, err)
+	defer rows.Close()
 	for rows.Next() {
 		var nonce int64
 		require.NoError(t, rows.Scan(&nonce))
@@ -279,6 +281,55 @@ func TestWithdrawalsRaceForNonces(t *testing.T) {
 	require.NoError(t, rows.Err())
 	require.GreaterOrEqual(t, len(nonces), 6)
 	require.Equal(t, "0 4940 60", e.holds(t, coins))
+	e.sound(t)
+}
+
+// A draft that waits while the highest nonce is given up takes that one, and not the
+// next: what was read before the wait is old.
+func TestNonceGivenUpBeside(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	reached, leave := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(leave) })
+	s := openStore(t, store.Options{MaxConns: 8, Failpoint: func(name string) error {
+		if name == "cancel"+store.BeforeCommit {
+			close(reached)
+			<-leave
+		}
+		return nil
+	}})
+	t.Cleanup(goOn) // before the store closes, also where the test fails
+	e := evmTillIn(t, s, depth(1))
+	coins := e.rich(t, e.desk.chain.Native.ID, 500)
+	ids := []uuid.UUID{e.withdraw(t, coins, 10), e.withdraw(t, coins, 10)}
+	e.work(t)
+	top := ids[1]
+	if *e.withdrawal(t, top).Nonce != 1 {
+		top = ids[0]
+	}
+	late := e.withdraw(t, coins, 10)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := e.Cancel(ctx, e.realm, top); err != nil {
+			t.Error(err)
+		}
+	})
+	<-reached
+	wg.Go(func() {
+		if _, err := e.payer.Step(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	require.Eventually(t, func() bool {
+		var waiting int
+		err := s.Pool().QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
+		return err == nil && waiting == 1
+	}, 30*time.Second, 5*time.Millisecond)
+	goOn()
+	wg.Wait()
+	e.again(t)
+	require.Equal(t, "PendingSignature", e.at(t, late))
+	require.EqualValues(t, 1, *e.withdrawal(t, late).Nonce)
 	e.sound(t)
 }
 

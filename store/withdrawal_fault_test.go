@@ -210,6 +210,7 @@ func (w *till) untold(t testing.TB) []string {
 	var faults []string
 	rows, err := w.Pool().Query(t.Context(), "SELECT t.id::text, t.version FROM transactions AS t JOIN withdrawals AS w USING (id) WHERE w.tenant = $1", w.realm.Tenant)
 	require.NoError(t, err)
+	defer rows.Close()
 	for rows.Next() {
 		var id string
 		var version int64

@@ -124,7 +124,7 @@ func (h *held) release(ctx context.Context) error {
 	if w.Nonce == nil {
 		return nil
 	}
-	if _, err := h.holdSender(ctx, *w.SenderID); err != nil {
+	if err := h.holdSender(ctx, *w.SenderID); err != nil {
 		return err
 	}
 	released, err := h.q.ReleaseNonce(ctx, w.ID)
@@ -149,16 +149,16 @@ func (h *held) release(ctx context.Context) error {
 }
 
 // holdSender locks an address that pays: nonces are given one after another.
-func (h *held) holdSender(ctx context.Context, sender int64) (db.HoldSenderRow, error) {
+func (h *held) holdSender(ctx context.Context, sender int64) error {
 	w := &h.Withdrawal
-	row, err := h.q.HoldSender(ctx, db.HoldSenderParams{Tenant: w.Tenant, Environment: w.Environment, ScriptID: sender})
+	_, err := h.q.HoldSender(ctx, db.HoldSenderParams{Tenant: w.Tenant, Environment: w.Environment, ScriptID: sender})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return row, indexer.ErrStale
+		return indexer.ErrStale
 	}
 	if err != nil {
-		return row, fmt.Errorf("lock the address that pays: %w", err)
+		return fmt.Errorf("lock the address that pays: %w", err)
 	}
-	return row, nil
+	return nil
 }
 
 // Bump implements custody.Withdrawals.

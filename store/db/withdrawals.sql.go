@@ -306,15 +306,12 @@ func (q *Queries) DraftRows(ctx context.Context, ids []uuid.UUID) ([]DraftRowsRo
 }
 
 const holdSender = `-- name: HoldSender :one
-SELECT
-    a.purpose,
-    (a.retired_at IS NULL)::boolean AS active,
-    coalesce((SELECT max(r.nonce) + 1 FROM reserved_nonces AS r WHERE r.sender_id = a.script_id), 0)::bigint AS next_nonce
-FROM addresses AS a
-WHERE a.tenant = $1
-AND a.environment = $2
-AND a.script_id = $3
-FOR NO KEY UPDATE OF a
+SELECT script_id
+FROM addresses
+WHERE tenant = $1
+AND environment = $2
+AND script_id = $3
+FOR NO KEY UPDATE
 `
 
 type HoldSenderParams struct {
@@ -323,19 +320,12 @@ type HoldSenderParams struct {
 	ScriptID    int64
 }
 
-type HoldSenderRow struct {
-	Purpose   string
-	Active    bool
-	NextNonce int64
-}
-
-// HoldSender locks an address that pays, and returns the nonce after the highest
-// one that is reserved, 0 for none.
-func (q *Queries) HoldSender(ctx context.Context, arg HoldSenderParams) (HoldSenderRow, error) {
+// HoldSender locks an address that pays.
+func (q *Queries) HoldSender(ctx context.Context, arg HoldSenderParams) (int64, error) {
 	row := q.db.QueryRow(ctx, holdSender, arg.Tenant, arg.Environment, arg.ScriptID)
-	var i HoldSenderRow
-	err := row.Scan(&i.Purpose, &i.Active, &i.NextNonce)
-	return i, err
+	var script_id int64
+	err := row.Scan(&script_id)
+	return script_id, err
 }
 
 const lockWithdrawal = `-- name: LockWithdrawal :one
@@ -437,6 +427,22 @@ func (q *Queries) NextChange(ctx context.Context, arg NextChangeParams) (NextCha
 		&i.Treasury,
 	)
 	return i, err
+}
+
+const nextNonce = `-- name: NextNonce :one
+SELECT coalesce(max(nonce) + 1, 0)::bigint
+FROM reserved_nonces
+WHERE sender_id = $1
+`
+
+// NextNonce returns the nonce after the highest one that is reserved, 0 for none. It
+// is asked once the sender is held, and apart from that: a statement that waited for
+// a lock still sees what was there before it waited.
+func (q *Queries) NextNonce(ctx context.Context, senderID int64) (int64, error) {
+	row := q.db.QueryRow(ctx, nextNonce, senderID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const openSums = `-- name: OpenSums :many

@@ -423,17 +423,21 @@ WHERE id = @id
 AND next_change = @index;
 
 -- name: HoldSender :one
--- HoldSender locks an address that pays, and returns the nonce after the highest
--- one that is reserved, 0 for none.
-SELECT
-    a.purpose,
-    (a.retired_at IS NULL)::boolean AS active,
-    coalesce((SELECT max(r.nonce) + 1 FROM reserved_nonces AS r WHERE r.sender_id = a.script_id), 0)::bigint AS next_nonce
-FROM addresses AS a
-WHERE a.tenant = @tenant
-AND a.environment = @environment
-AND a.script_id = @script_id
-FOR NO KEY UPDATE OF a;
+-- HoldSender locks an address that pays.
+SELECT script_id
+FROM addresses
+WHERE tenant = @tenant
+AND environment = @environment
+AND script_id = @script_id
+FOR NO KEY UPDATE;
+
+-- name: NextNonce :one
+-- NextNonce returns the nonce after the highest one that is reserved, 0 for none. It
+-- is asked once the sender is held, and apart from that: a statement that waited for
+-- a lock still sees what was there before it waited.
+SELECT coalesce(max(nonce) + 1, 0)::bigint
+FROM reserved_nonces
+WHERE sender_id = @sender_id;
 
 -- name: ReserveNonce :execrows
 -- ReserveNonce reserves a nonce, and changes no row if somebody has it.
