@@ -199,7 +199,10 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 -- key is the identity: a transfer's row stands for leg key, asset and amount.
 -- received is what is credited: on the bitcoin family the amount; on EVM chains
 -- what the balance proves of it, null until it was read. due is the height that
--- basis must reach, mature the tip at which a coinbase can be spent.
+-- basis must reach, mature the tip at which a coinbase can be spent. One that is
+-- orphaned is given up at due. proven_height is the block of the balance that says
+-- what was received, leans_on the last block of those whose transfers it counted
+-- with: it must be as deep as the deposit's own.
 CREATE TABLE deposits (
     id uuid PRIMARY KEY REFERENCES transactions,
     tenant text NOT NULL,
@@ -218,17 +221,20 @@ CREATE TABLE deposits (
     due bigint,
     mature bigint,
     proven_height bigint,
+    leans_on bigint,
     journal_id bigint UNIQUE REFERENCES journals,
     version bigint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now(),
     CHECK ((state = 'credited') = (journal_id IS NOT NULL)),
     CHECK ((state IN ('confirming', 'credited')) = (height IS NOT NULL)),
-    CHECK ((height IS NULL) = (due IS NULL)),
+    CHECK ((state IN ('confirming', 'credited', 'orphaned')) = (due IS NOT NULL)),
     UNIQUE (wallet_id, transfer_id)
 );
 CREATE INDEX deposits_transfer ON deposits (transfer_id);
-CREATE INDEX deposits_due ON deposits (chain, basis, due) WHERE state = 'confirming' AND received > 0;
+CREATE INDEX deposits_due ON deposits (chain, basis, (due + coalesce(leans_on - height, 0))) WHERE state = 'confirming' AND received > 0;
+CREATE INDEX deposits_ending ON deposits (chain, basis, (due + coalesce(leans_on - height, 0))) WHERE state = 'orphaned' OR state = 'confirming' AND received = 0;
+CREATE INDEX deposits_leaning ON deposits (chain, leans_on) WHERE leans_on IS NOT NULL;
 CREATE INDEX deposits_unproven ON deposits (chain) WHERE state = 'confirming' AND received IS NULL;
 CREATE INDEX deposits_proven ON deposits (chain, proven_height) WHERE state = 'confirming' AND proven_height IS NOT NULL;
 CREATE INDEX deposits_pending ON deposits (wallet_id) WHERE state IN ('detected', 'confirming');

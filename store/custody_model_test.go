@@ -38,6 +38,10 @@ type custodyModel struct {
 	moved   map[uuid.UUID]chains.Amount // by transfers, in less out
 	credits map[uuid.UUID]int64         // versions of what was credited when last looked
 	top     uint64                      // highest tip of the ledger since then
+	peak    uint64                      // highest tip of the ledger ever
+	left    map[uuid.UUID]uint64        // of an orphaned deposit: peak when it was first seen so
+	stood   map[uuid.UUID]uint64        // of a deposit: its block's height when last looked
+	whole   uint64                      // the tip since which the past of all wallets is known
 }
 
 func custodyPolicy(native chains.AssetID) custody.Policy {
@@ -143,7 +147,7 @@ func (m *custodyModel) resume() {
 func (m *custodyModel) climb() {
 	tip, err := m.b.Tip(m.ctx(), m.b.chain.Slug)
 	require.NoError(m.t, err)
-	m.top = max(m.top, tip.Height)
+	m.top, m.peak = max(m.top, tip.Height), max(m.peak, tip.Height)
 }
 
 // paid is one output that a wallet's address got, as the replay sees it.
@@ -209,10 +213,16 @@ func (m *custodyModel) checkCustody() {
 	}
 	m.climb()
 	complete := m.searched()
+	if !complete {
+		m.whole = 0
+	} else if m.whole == 0 {
+		m.whole = m.tip().Height
+	}
 	for _, w := range m.wallets {
 		m.checkWallet(w, halted != "", complete)
 	}
 	m.checkTaken(halted != "")
+	m.checkEnds(halted != "")
 	m.checkToldCustody()
 	m.top = 0
 }
@@ -233,6 +243,39 @@ func (m *custodyModel) checkTaken(halted bool) {
 		}
 	}
 	m.credits = now
+}
+
+// checkEnds holds that nothing stays orphaned for ever, and that nothing is given up
+// before the branch that took its place is as deep as a credit must be.
+func (m *custodyModel) checkEnds(halted bool) {
+	found, _, err := m.b.Deposits(m.ctx(), m.b.realm, custody.DepositFilter{Limit: 10_000})
+	require.NoError(m.t, err)
+	now := map[uuid.UUID]uint64{}
+	if m.whole == 0 {
+		m.stood = map[uuid.UUID]uint64{} // the whole chain may have left, and be shorter now
+	}
+	for _, d := range found {
+		deep := uint64(custodyDepth)
+		if d.Amount.Cmp(chains.NewAmount(custodyLarge)) >= 0 {
+			deep = custodyLargeDepth
+		}
+		peak, before := m.left[d.ID]
+		switch {
+		case d.State == custody.Orphaned && !before:
+			now[d.ID] = m.peak
+		case d.State == custody.Orphaned:
+			now[d.ID] = peak
+			late := m.tip().Height >= peak+deep && m.whole > 0 && m.tip().Height > m.whole
+			require.False(m.t, late && !halted, "deposit %s left by %d and is orphaned at %d", d.ID, peak, m.tip().Height)
+		case d.State == custody.Dropped && d.Reason == custody.ReasonReorg:
+			stood, known := m.stood[d.ID]
+			require.False(m.t, known && m.top < stood+deep, "deposit %s stood at %d and is given up at %d", d.ID, stood, m.top)
+			delete(m.stood, d.ID)
+		case !d.Block.Hash.IsZero():
+			m.stood[d.ID] = d.Block.Height
+		}
+	}
+	m.left = now
 }
 
 func (m *custodyModel) checkWallet(w custody.Wallet, halted, complete bool) {
@@ -334,6 +377,7 @@ func TestCustodyModel(t *testing.T) {
 		m := &custodyModel{
 			model: &model{t: rt, b: newBench(t, s, chains.FamilyBitcoin), fault: &f, accounts: map[uuid.UUID][]int{}, first: map[uuid.UUID]bool{}},
 			index: map[uuid.UUID]int{}, moved: map[uuid.UUID]chains.Amount{},
+			left: map[uuid.UUID]uint64{}, stood: map[uuid.UUID]uint64{},
 		}
 		m.desk = &desk{m.b}
 		require.NoError(rt, m.b.SetPolicy(m.ctx(), m.b.chain.Slug, custodyPolicy(m.b.chain.Native.ID)))

@@ -47,7 +47,7 @@ func (w *writing) settle(ctx context.Context, due bool) error {
 		return fmt.Errorf("read when deposits are credited: %w", err)
 	}
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return s.follow(ctx, facts) }, s.limit, s.prove, s.credit, s.close,
+		func(ctx context.Context) error { return s.follow(ctx, facts) }, s.limit, s.prove, s.credit, s.end, s.close,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -102,6 +102,9 @@ func (s *settlement) follow(ctx context.Context, facts []db.DepositFactsRow) err
 	for i := range facts {
 		f := &facts[i]
 		next := custody.DepositState(f.State).Next(indexer.TransferStatus(f.Status), f.Internal)
+		if next == custody.Credited && slices.Contains(s.shaken, f.TransferID) {
+			next = custody.Confirming
+		}
 		if next == "" || next == custody.DepositState(f.State) || f.DepositID == nil && !f.Listed {
 			continue
 		}
@@ -125,12 +128,19 @@ func (s *settlement) move(m *moves, f *db.DepositFactsRow, next custody.DepositS
 	before := custody.DepositState(f.State)
 	due := custody.Due{}
 	height, dueAt, received := int64(-1), int64(-1), chains.NewAmount(-1)
-	if next == custody.Confirming {
-		due = s.policy.For(chains.AssetID(f.Caip19), f.Amount).Due(uint64(f.Height), f.Coinbase, uint64(s.terms.Maturity))
+	threshold := s.policy.For(chains.AssetID(f.Caip19), f.Amount)
+	switch {
+	case next == custody.Confirming:
+		due = threshold.Due(uint64(f.Height), f.Coinbase, uint64(s.terms.Maturity))
 		height, dueAt = f.Height, int64(due.Height)
 		if s.terms.Family != string(chains.FamilyEVM) {
 			received = f.Amount
 		}
+	case next == custody.Orphaned:
+		// The branch that left ended at the tip before the first block of it was
+		// taken back.
+		due = threshold.Due(uint64(s.terms.Height+s.terms.Reverted)+1, false, 0)
+		dueAt = int64(due.Height)
 	}
 	switch {
 	case next.Pending() && !before.Pending():
@@ -162,11 +172,19 @@ func (s *settlement) move(m *moves, f *db.DepositFactsRow, next custody.DepositS
 			m.taken++
 		}
 	}
+	m.change(id, next, reason)
+	c, last := &m.changed, len(m.changed.Ids)-1
+	c.Heights[last], c.Bases[last], c.Dues[last] = height, string(due.Basis), dueAt
+	c.Matures[last], c.Received[last] = int64(due.Mature), received
+}
+
+// change adds a deposit that is known and has no block, and is not due.
+func (m *moves) change(id uuid.UUID, next custody.DepositState, reason string) {
 	m.order = append(m.order, id)
 	c := &m.changed
 	c.Ids, c.States, c.Reasons = append(c.Ids, id), append(c.States, string(next)), append(c.Reasons, reason)
-	c.Heights, c.Bases, c.Dues = append(c.Heights, height), append(c.Bases, string(due.Basis)), append(c.Dues, dueAt)
-	c.Matures, c.Received = append(c.Matures, int64(due.Mature)), append(c.Received, received)
+	c.Heights, c.Bases, c.Dues = append(c.Heights, -1), append(c.Bases, ""), append(c.Dues, -1)
+	c.Matures, c.Received = append(c.Matures, 0), append(c.Received, chains.NewAmount(-1))
 	t := &m.statuses
 	t.Ids, t.Statuses, t.Reasons = append(t.Ids, id), append(t.Statuses, string(next.Status())), append(t.Reasons, reason)
 }
@@ -251,6 +269,7 @@ func (s *settlement) prove(ctx context.Context) error {
 	var p db.ProveDepositsParams
 	for _, row := range rows {
 		p.Ids, p.Received, p.Heights = append(p.Ids, row.ID), append(p.Received, row.Received), append(p.Heights, row.ProvenHeight)
+		p.LeansOn = append(p.LeansOn, row.LeansOn)
 	}
 	if err := s.q.ProveDeposits(ctx, p); err != nil {
 		return fmt.Errorf("keep what is proven of %d deposits: %w", len(rows), err)
@@ -259,7 +278,8 @@ func (s *settlement) prove(ctx context.Context) error {
 }
 
 // unprove forgets what balances proved that were read at the block now taken back,
-// or above it.
+// or above it. What was credited or dropped stays so, unless transfers counted that
+// are now taken back: what they were counted for must be judged anew.
 func (w *writing) unprove(ctx context.Context, height uint64) error {
 	if !w.custody {
 		return nil
@@ -269,6 +289,11 @@ func (w *writing) unprove(ctx context.Context, height uint64) error {
 		return fmt.Errorf("forget what was proven: %w", err)
 	}
 	w.unproved = rows > 0
+	leaning, err := w.q.LeaningDeposits(ctx, db.LeaningDepositsParams{Chain: w.chain, Height: int64(height)})
+	if err != nil {
+		return fmt.Errorf("find what leaned on the block: %w", err)
+	}
+	w.changed, w.shaken = append(w.changed, leaning...), leaning
 	return nil
 }
 
@@ -302,6 +327,29 @@ func (s *settlement) credit(ctx context.Context) error {
 		return fmt.Errorf("credit %d deposits: %w", len(rows), err)
 	}
 	return s.told(ctx, credited.Ids, statuses)
+}
+
+// end drops what is as deep as a credit must be and has nothing to credit.
+func (s *settlement) end(ctx context.Context) error {
+	rows, err := s.q.EndingDeposits(ctx, s.chain)
+	if err != nil {
+		return fmt.Errorf("find deposits that come to nothing: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	s.moved = true
+	var m moves
+	for i := range rows {
+		row := &rows[i]
+		before := custody.DepositState(row.State)
+		next, reason := before.End()
+		if before.Pending() {
+			s.books.add(row.WalletID, custody.Balance{Pending: row.Amount.Neg()})
+		}
+		m.change(row.ID, next, reason)
+	}
+	return s.write(ctx, &m)
 }
 
 // close writes the wallets, and when the chain's owner must look again.

@@ -159,8 +159,8 @@ func TestTokenProofs(t *testing.T) {
 	}{
 		{"Plain", []step{{[]int64{100}, 100, "0", "100"}}},
 		{"FeeOnTransfer", []step{{[]int64{100}, 98, "0", "98"}, {[]int64{50}, 147, "0", "147"}}},
-		{"LogWithoutMove", []step{{[]int64{100}, 0, "100", "0"}, {[]int64{50}, 50, "100", "50"}}},
-		{"TwoLogsOneTrue", []step{{[]int64{100, 60}, 100, "60", "100"}}},
+		{"LogWithoutMove", []step{{[]int64{100}, 0, "0", "0"}, {[]int64{50}, 50, "0", "50"}}},
+		{"TwoLogsOneTrue", []step{{[]int64{100, 60}, 100, "0", "100"}}},
 		{"TwoLogsWithFees", []step{{[]int64{100, 100}, 196, "0", "196"}}},
 		{"InAndOut", []step{{[]int64{100}, 100, "0", "100"}, {[]int64{-80, 40}, 60, "0", "140"}}},
 		{"MoreThanTheLogs", []step{{[]int64{100}, 130, "0", "100"}}}, // a rebase is no deposit

@@ -74,8 +74,12 @@ func deposit(realm indexer.Realm, row *db.DepositRowsRow) custody.Deposit {
 	if r.Height != nil && len(row.Block) > 0 {
 		d.Block = blockRef(*r.Height, chains.Hash(row.Block), chains.Hash(row.Parent), row.BlockTime, chains.Amount{})
 	}
-	if r.Due != nil {
-		d.Due = &custody.Due{Basis: custody.Basis(r.Basis), Height: uint64(*r.Due)} //nolint:gosec // a height
+	if r.Due != nil && r.Height != nil {
+		due := *r.Due
+		if r.LeansOn != nil {
+			due += *r.LeansOn - *r.Height
+		}
+		d.Due = &custody.Due{Basis: custody.Basis(r.Basis), Height: uint64(due)} //nolint:gosec // a height
 		if r.Mature != nil {
 			d.Due.Mature = uint64(*r.Mature) //nolint:gosec // a height
 		}

@@ -18,8 +18,9 @@ type writing struct {
 	changed []int64 // transfers that changed, while custody
 	applied indexer.Applied
 
-	rebased  bool // the chain begins again as another: there is nothing to halt
-	unproved bool // deposits wait for a balance again
+	rebased  bool    // the chain begins again as another: there is nothing to halt
+	unproved bool    // deposits wait for a balance again
+	shaken   []int64 // transfers of deposits to be judged anew
 }
 
 // match writes what blocks, or unconfirmed transactions, do to watched scripts:

@@ -85,8 +85,11 @@ func TestDepositStates(t *testing.T) {
 			want = fresh
 		}
 		for transfer, next := range want {
-			if before == custody.Credited && transfer == indexer.StatusConfirmed {
+			switch {
+			case before == custody.Credited && transfer == indexer.StatusConfirmed:
 				next = custody.Credited
+			case before == custody.Dropped && transfer == indexer.StatusOrphaned:
+				next = custody.Dropped
 			}
 			require.Equal(t, next, before.Next(transfer, false), "%s, %s", before, transfer)
 			internal := custody.Dropped
@@ -95,6 +98,11 @@ func TestDepositStates(t *testing.T) {
 			}
 			require.Equal(t, internal, before.Next(transfer, true), "%s, %s, internal", before, transfer)
 		}
+	}
+	for before, why := range map[custody.DepositState]string{custody.Orphaned: custody.ReasonReorg, custody.Confirming: custody.ReasonUnmoved} {
+		next, reason := before.End()
+		require.Equal(t, custody.Dropped, next)
+		require.Equal(t, why, reason)
 	}
 	for state, status := range map[custody.DepositState]custody.Status{
 		custody.Detected: custody.OnChain, custody.Confirming: custody.OnChain, custody.Orphaned: custody.OnChain,

@@ -15,14 +15,15 @@ import (
 type DepositState string
 
 // The states. Every deposit that is credited was confirming before; one that left
-// can come back, under the same id.
+// can come back, under the same id. None stays orphaned, or confirming with nothing
+// arrived, for ever: see Due and End.
 const (
 	Detected   DepositState = "detected"   // seen unconfirmed: nothing to rely on
 	Confirming DepositState = "confirming" // in a block, and not deep enough yet
 	Credited   DepositState = "credited"   // the wallet has it
 	Orphaned   DepositState = "orphaned"   // its block left the chain
 	Replaced   DepositState = "replaced"   // another transaction spent its inputs, or its leg differs now
-	Dropped    DepositState = "dropped"    // gone from the mempool unmined, or no deposit after all
+	Dropped    DepositState = "dropped"    // gone unmined, or no deposit after all
 )
 
 // DepositStates returns all states.
@@ -30,9 +31,12 @@ func DepositStates() []DepositState {
 	return []DepositState{Detected, Confirming, Credited, Orphaned, Replaced, Dropped}
 }
 
-// ReasonInternal is why a deposit was dropped that turned out to be money that
-// moved within the tenant's own pool.
-const ReasonInternal = "internal"
+// Why deposits were dropped, unless the node's mempool forgot them.
+const (
+	ReasonInternal = "internal"        // it is money that moved within the tenant's own pool
+	ReasonReorg    = "reorg"           // a reorg took its block, and the chain has long gone on without it
+	ReasonUnmoved  = "nothing_arrived" // its log or trace stands in the chain, and moved nothing
+)
 
 // Next returns the state of a deposit in state s, "" for none yet, whose transfer
 // now has a status. internal says that the money came from the tenant's own pool,
@@ -47,7 +51,7 @@ func (s DepositState) Next(transfer indexer.TransferStatus, internal bool) Depos
 		next = Credited
 	case transfer == indexer.StatusConfirmed:
 		next = Confirming
-	case transfer == indexer.StatusOrphaned:
+	case transfer == indexer.StatusOrphaned && s != Dropped: // what was given up stays so
 		next = Orphaned
 	case transfer == indexer.StatusReplaced:
 		next = Replaced
@@ -56,6 +60,14 @@ func (s DepositState) Next(transfer indexer.TransferStatus, internal bool) Depos
 		return ""
 	}
 	return next
+}
+
+// End returns how a deposit in state s ends that is due and has nothing to credit.
+func (s DepositState) End() (next DepositState, reason string) {
+	if s == Orphaned {
+		return Dropped, ReasonReorg
+	}
+	return Dropped, ReasonUnmoved
 }
 
 // Alive reports whether a deposit's transfer stands: in a block or in the mempool.

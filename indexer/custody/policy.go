@@ -51,7 +51,9 @@ func (p Policy) For(asset chains.AssetID, amount chains.Amount) Threshold {
 }
 
 // Due is when a deposit is credited: when the height that Basis names has reached
-// Height, and the tip has reached Mature.
+// Height, and the tip has reached Mature. One of which nothing arrived is dropped
+// then; and one whose block left when the block above the branch that left, were the
+// deposit in it, would be due.
 type Due struct {
 	Basis  Basis
 	Height uint64

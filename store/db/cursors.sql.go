@@ -404,8 +404,6 @@ SET
     final = 0,
     safe = 0,
     reverted = 0,
-    due = NULL,
-    unproven = false,
     state = 'starting',
     reason = '',
     halted = '',

@@ -74,7 +74,7 @@ FROM (
 ) AS n
 CROSS JOIN LATERAL (
     SELECT
-        d.id, d.tenant, d.environment, d.chain, d.wallet_id, d.transfer_id, d.script_id, d.asset_id, d.amount, d.received, d.state, d.reason, d.height, d.basis, d.due, d.mature, d.proven_height, d.journal_id, d.version, d.created_at, d.changed_at,
+        d.id, d.tenant, d.environment, d.chain, d.wallet_id, d.transfer_id, d.script_id, d.asset_id, d.amount, d.received, d.state, d.reason, d.height, d.basis, d.due, d.mature, d.proven_height, d.leans_on, d.journal_id, d.version, d.created_at, d.changed_at,
         w.vault_id,
         v.external_id,
         x.caip19,
@@ -277,9 +277,10 @@ SELECT
     d.id,
     LEAST(
         d.amount - LEAST(d.amount, GREATEST(0, l.returned - l.ahead)),
-        GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before)
+        GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before - GREATEST(0, l.ahead - l.returned))
     )::numeric AS received,
-    k.height AS proven_height
+    k.height AS proven_height,
+    l.last::bigint AS leans_on
 FROM deposits AS d
 JOIN transfers AS t ON t.id = d.transfer_id
 JOIN scripts AS s ON s.id = d.script_id
@@ -311,16 +312,29 @@ LEFT JOIN LATERAL (
 ) AS p ON true
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'out'), 0) AS gone,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND (o.height, o.tx_index, o.id) < (t.height, t.tx_index, t.id)), 0) AS before,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'out' AND o.tx = t.tx AND o.source <> 'fee'), 0) AS returned,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND o.tx = t.tx AND o.id < t.id), 0) AS ahead
-    FROM transfers AS o
-    WHERE o.script_id = d.script_id
-    AND o.asset_id = d.asset_id
-    AND o.status = 'confirmed'
-    AND o.height > coalesce(p.height, -1)
-    AND o.height <= k.height
+        coalesce(sum(o.fee + GREATEST(0, o.gone - o.came)), 0) AS gone,
+        coalesce(sum(GREATEST(0, o.came - o.gone)) FILTER (WHERE o.tx <> t.tx AND (o.height, o.tx_index, o.first) < (t.height, t.tx_index, t.id)), 0) AS before,
+        coalesce(sum(o.gone) FILTER (WHERE o.tx = t.tx), 0) AS returned,
+        coalesce(sum(o.ahead) FILTER (WHERE o.tx = t.tx), 0) AS ahead,
+        max(o.height) AS last
+    FROM (
+        SELECT
+            e.tx,
+            max(e.height) AS height,
+            max(e.tx_index) AS tx_index,
+            min(e.id) AS first,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in'), 0) AS came,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND e.id < t.id), 0) AS ahead,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source <> 'fee'), 0) AS gone,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source = 'fee'), 0) AS fee
+        FROM transfers AS e
+        WHERE e.script_id = d.script_id
+        AND e.asset_id = d.asset_id
+        AND e.status = 'confirmed'
+        AND e.height > coalesce(p.height, -1)
+        AND e.height <= k.height
+        GROUP BY e.tx
+    ) AS o
 ) AS l
 WHERE d.chain = $1
 AND d.state = 'confirming'
@@ -332,15 +346,17 @@ type DepositProofsRow struct {
 	ID           uuid.UUID
 	Received     chains.Amount
 	ProvenHeight int64
+	LeansOn      int64
 }
 
 // DepositProofs returns how much of each confirming deposit of an EVM chain the
 // balance proves, for those that were not looked at yet and can be: what the
 // balance grew by between the readings around the deposit's block, more what left
-// meanwhile, less what came before it. Where legs may still be found in between,
-// nothing is returned. Nobody believes a log for more than what arrived, nor for
-// what left again in the same transaction: that was given back, or is the rest of a
-// payment of one's own.
+// meanwhile, less what came before it, each transaction by what it did altogether.
+// Where legs may still be found in between, nothing is returned. Nobody believes a
+// log for more than what arrived, nor for what left again in the same transaction:
+// that was given back, or is the rest of a payment of one's own. leans_on is the
+// last block that was counted with.
 func (q *Queries) DepositProofs(ctx context.Context, chain string) ([]DepositProofsRow, error) {
 	rows, err := q.db.Query(ctx, depositProofs, chain)
 	if err != nil {
@@ -350,7 +366,12 @@ func (q *Queries) DepositProofs(ctx context.Context, chain string) ([]DepositPro
 	items := []DepositProofsRow{}
 	for rows.Next() {
 		var i DepositProofsRow
-		if err := rows.Scan(&i.ID, &i.Received, &i.ProvenHeight); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Received,
+			&i.ProvenHeight,
+			&i.LeansOn,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -363,7 +384,7 @@ func (q *Queries) DepositProofs(ctx context.Context, chain string) ([]DepositPro
 
 const depositRows = `-- name: DepositRows :many
 SELECT
-    d.id, d.tenant, d.environment, d.chain, d.wallet_id, d.transfer_id, d.script_id, d.asset_id, d.amount, d.received, d.state, d.reason, d.height, d.basis, d.due, d.mature, d.proven_height, d.journal_id, d.version, d.created_at, d.changed_at,
+    d.id, d.tenant, d.environment, d.chain, d.wallet_id, d.transfer_id, d.script_id, d.asset_id, d.amount, d.received, d.state, d.reason, d.height, d.basis, d.due, d.mature, d.proven_height, d.leans_on, d.journal_id, d.version, d.created_at, d.changed_at,
     w.vault_id,
     v.external_id,
     x.caip19,
@@ -478,6 +499,7 @@ func (q *Queries) DepositRows(ctx context.Context, arg DepositRowsParams) ([]Dep
 			&i.Deposit.Due,
 			&i.Deposit.Mature,
 			&i.Deposit.ProvenHeight,
+			&i.Deposit.LeansOn,
 			&i.Deposit.JournalID,
 			&i.Deposit.Version,
 			&i.Deposit.CreatedAt,
@@ -514,6 +536,7 @@ SELECT
     family,
     maturity,
     policy,
+    coalesce(height, 0)::bigint AS height,
     reverted
 FROM cursors
 WHERE chain = $1
@@ -523,6 +546,7 @@ type DepositTermsRow struct {
 	Family   string
 	Maturity int64
 	Policy   json.RawMessage
+	Height   int64
 	Reverted int64
 }
 
@@ -534,6 +558,7 @@ func (q *Queries) DepositTerms(ctx context.Context, chain string) (DepositTermsR
 		&i.Family,
 		&i.Maturity,
 		&i.Policy,
+		&i.Height,
 		&i.Reverted,
 	)
 	return i, err
@@ -556,7 +581,7 @@ CROSS JOIN LATERAL (
     ('safe', c.safe),
     ('final', c.final)
 ) AS b (basis, reached)
-JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due <= b.reached
+JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
 WHERE c.chain = $1
 AND c.halted = ''
 AND d.state = 'confirming'
@@ -596,6 +621,64 @@ func (q *Queries) DueDeposits(ctx context.Context, chain string) ([]DueDepositsR
 			&i.Amount,
 			&i.Received,
 			&i.Version,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const endingDeposits = `-- name: EndingDeposits :many
+SELECT
+    d.id,
+    d.wallet_id,
+    d.amount,
+    d.state
+FROM cursors AS c
+CROSS JOIN LATERAL (
+    VALUES
+    ('depth', c.height),
+    ('safe', c.safe),
+    ('final', c.final)
+) AS b (basis, reached)
+JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
+JOIN scripts AS s ON s.id = d.script_id
+WHERE c.chain = $1
+AND c.halted = ''
+AND (d.state = 'orphaned' OR d.state = 'confirming' AND d.received = 0)
+AND (d.state <> 'orphaned' OR s.history = 'complete')
+AND coalesce(d.mature, 0) <= c.height
+ORDER BY d.height, d.created_at, d.id
+`
+
+type EndingDepositsRow struct {
+	ID       uuid.UUID
+	WalletID uuid.UUID
+	Amount   chains.Amount
+	State    string
+}
+
+// EndingDeposits returns the deposits of a chain that are due and come to nothing,
+// or none while the chain's credits are halted: those of which nothing arrived, and those whose block left,
+// once their script's past is searched, which may find them elsewhere.
+func (q *Queries) EndingDeposits(ctx context.Context, chain string) ([]EndingDepositsRow, error) {
+	rows, err := q.db.Query(ctx, endingDeposits, chain)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []EndingDepositsRow{}
+	for rows.Next() {
+		var i EndingDepositsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.WalletID,
+			&i.Amount,
+			&i.State,
 		); err != nil {
 			return nil, err
 		}
@@ -675,6 +758,43 @@ func (q *Queries) HaltEvents(ctx context.Context, arg HaltEventsParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const leaningDeposits = `-- name: LeaningDeposits :many
+SELECT transfer_id
+FROM deposits
+WHERE chain = $1
+AND leans_on >= $2::bigint
+AND state IN ('credited', 'dropped')
+AND (height < $2::bigint OR height IS NULL)
+ORDER BY created_at, id
+`
+
+type LeaningDepositsParams struct {
+	Chain  string
+	Height int64
+}
+
+// LeaningDeposits returns the transfers of deposits that were judged by what stood
+// in the block at a height, or above it, and that stand below.
+func (q *Queries) LeaningDeposits(ctx context.Context, arg LeaningDepositsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, leaningDeposits, arg.Chain, arg.Height)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var transfer_id int64
+		if err := rows.Scan(&transfer_id); err != nil {
+			return nil, err
+		}
+		items = append(items, transfer_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const moveDeposits = `-- name: MoveDeposits :exec
 UPDATE deposits AS d
 SET
@@ -686,6 +806,7 @@ SET
     mature = NULLIF(n.mature, 0),
     received = NULLIF(n.received, -1),
     proven_height = NULL,
+    leans_on = CASE WHEN n.reason = 'nothing_arrived' THEN d.leans_on END,
     journal_id = NULL,
     version = d.version + 1,
     changed_at = now()
@@ -829,12 +950,14 @@ const proveDeposits = `-- name: ProveDeposits :exec
 UPDATE deposits AS d
 SET
     received = n.received,
-    proven_height = n.height
+    proven_height = n.height,
+    leans_on = n.leans_on
 FROM (
     SELECT
         unnest($1::uuid[]) AS id,
         unnest($2::numeric[]) AS received,
-        unnest($3::bigint[]) AS height
+        unnest($3::bigint[]) AS height,
+        unnest($4::bigint[]) AS leans_on
 ) AS n
 WHERE d.id = n.id
 `
@@ -843,11 +966,17 @@ type ProveDepositsParams struct {
 	Ids      []uuid.UUID
 	Received []chains.Amount
 	Heights  []int64
+	LeansOn  []int64
 }
 
 // ProveDeposits keeps how much of deposits is proven.
 func (q *Queries) ProveDeposits(ctx context.Context, arg ProveDepositsParams) error {
-	_, err := q.db.Exec(ctx, proveDeposits, arg.Ids, arg.Received, arg.Heights)
+	_, err := q.db.Exec(ctx, proveDeposits,
+		arg.Ids,
+		arg.Received,
+		arg.Heights,
+		arg.LeansOn,
+	)
 	return err
 }
 
@@ -951,12 +1080,23 @@ const setDue = `-- name: SetDue :exec
 UPDATE cursors AS c
 SET
     due = (
-        SELECT min(d.due)
-        FROM deposits AS d
-        WHERE d.chain = c.chain
-        AND d.basis = 'depth'
-        AND d.state = 'confirming'
-        AND d.received > 0
+        SELECT LEAST(
+            (
+                SELECT min(d.due + coalesce(d.leans_on - d.height, 0))
+                FROM deposits AS d
+                WHERE d.chain = c.chain
+                AND d.basis = 'depth'
+                AND d.state = 'confirming'
+                AND d.received > 0
+            ),
+            (
+                SELECT min(d.due + coalesce(d.leans_on - d.height, 0))
+                FROM deposits AS d
+                WHERE d.chain = c.chain
+                AND d.basis = 'depth'
+                AND (d.state = 'orphaned' OR d.state = 'confirming' AND d.received = 0)
+            )
+        )
     ),
     unproven = EXISTS (
         SELECT
@@ -968,8 +1108,8 @@ SET
 WHERE c.chain = $1
 `
 
-// SetDue keeps at which tip the next deposit is due, and whether one waits for a
-// balance, for MoveTip and its like to tell.
+// SetDue keeps at which tip the next deposit is due, to be credited or to be given
+// up, and whether one waits for a balance, for MoveTip and its like to tell.
 func (q *Queries) SetDue(ctx context.Context, chain string) error {
 	_, err := q.db.Exec(ctx, setDue, chain)
 	return err
@@ -1088,7 +1228,8 @@ const unproveDeposits = `-- name: UnproveDeposits :execrows
 UPDATE deposits
 SET
     received = NULL,
-    proven_height = NULL
+    proven_height = NULL,
+    leans_on = NULL
 WHERE chain = $1
 AND state = 'confirming'
 AND proven_height >= $2::bigint

@@ -238,6 +238,7 @@ type Deposit struct {
 	Due          *int64
 	Mature       *int64
 	ProvenHeight *int64
+	LeansOn      *int64
 	JournalID    *int64
 	Version      int64
 	CreatedAt    time.Time

@@ -187,6 +187,7 @@ SET
     mature = NULLIF(n.mature, 0),
     received = NULLIF(n.received, -1),
     proven_height = NULL,
+    leans_on = CASE WHEN n.reason = 'nothing_arrived' THEN d.leans_on END,
     journal_id = NULL,
     version = d.version + 1,
     changed_at = now()
@@ -237,7 +238,7 @@ CROSS JOIN LATERAL (
     ('safe', c.safe),
     ('final', c.final)
 ) AS b (basis, reached)
-JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due <= b.reached
+JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
 WHERE c.chain = @chain
 AND c.halted = ''
 AND d.state = 'confirming'
@@ -245,21 +246,48 @@ AND d.received > 0
 AND coalesce(d.mature, 0) <= c.height
 ORDER BY d.height, d.created_at, d.id;
 
+-- name: EndingDeposits :many
+-- EndingDeposits returns the deposits of a chain that are due and come to nothing,
+-- or none while the chain's credits are halted: those of which nothing arrived, and those whose block left,
+-- once their script's past is searched, which may find them elsewhere.
+SELECT
+    d.id,
+    d.wallet_id,
+    d.amount,
+    d.state
+FROM cursors AS c
+CROSS JOIN LATERAL (
+    VALUES
+    ('depth', c.height),
+    ('safe', c.safe),
+    ('final', c.final)
+) AS b (basis, reached)
+JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
+JOIN scripts AS s ON s.id = d.script_id
+WHERE c.chain = @chain
+AND c.halted = ''
+AND (d.state = 'orphaned' OR d.state = 'confirming' AND d.received = 0)
+AND (d.state <> 'orphaned' OR s.history = 'complete')
+AND coalesce(d.mature, 0) <= c.height
+ORDER BY d.height, d.created_at, d.id;
+
 -- name: DepositProofs :many
 -- DepositProofs returns how much of each confirming deposit of an EVM chain the
 -- balance proves, for those that were not looked at yet and can be: what the
 -- balance grew by between the readings around the deposit's block, more what left
--- meanwhile, less what came before it. Where legs may still be found in between,
--- nothing is returned. Nobody believes a log for more than what arrived, nor for
--- what left again in the same transaction: that was given back, or is the rest of a
--- payment of one's own.
+-- meanwhile, less what came before it, each transaction by what it did altogether.
+-- Where legs may still be found in between, nothing is returned. Nobody believes a
+-- log for more than what arrived, nor for what left again in the same transaction:
+-- that was given back, or is the rest of a payment of one's own. leans_on is the
+-- last block that was counted with.
 SELECT
     d.id,
     LEAST(
         d.amount - LEAST(d.amount, GREATEST(0, l.returned - l.ahead)),
-        GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before)
+        GREATEST(0, k.amount - coalesce(p.amount, 0) + l.gone - l.before - GREATEST(0, l.ahead - l.returned))
     )::numeric AS received,
-    k.height AS proven_height
+    k.height AS proven_height,
+    l.last::bigint AS leans_on
 FROM deposits AS d
 JOIN transfers AS t ON t.id = d.transfer_id
 JOIN scripts AS s ON s.id = d.script_id
@@ -291,16 +319,29 @@ LEFT JOIN LATERAL (
 ) AS p ON true
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'out'), 0) AS gone,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND (o.height, o.tx_index, o.id) < (t.height, t.tx_index, t.id)), 0) AS before,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'out' AND o.tx = t.tx AND o.source <> 'fee'), 0) AS returned,
-        coalesce(sum(o.amount) FILTER (WHERE o.side = 'in' AND o.tx = t.tx AND o.id < t.id), 0) AS ahead
-    FROM transfers AS o
-    WHERE o.script_id = d.script_id
-    AND o.asset_id = d.asset_id
-    AND o.status = 'confirmed'
-    AND o.height > coalesce(p.height, -1)
-    AND o.height <= k.height
+        coalesce(sum(o.fee + GREATEST(0, o.gone - o.came)), 0) AS gone,
+        coalesce(sum(GREATEST(0, o.came - o.gone)) FILTER (WHERE o.tx <> t.tx AND (o.height, o.tx_index, o.first) < (t.height, t.tx_index, t.id)), 0) AS before,
+        coalesce(sum(o.gone) FILTER (WHERE o.tx = t.tx), 0) AS returned,
+        coalesce(sum(o.ahead) FILTER (WHERE o.tx = t.tx), 0) AS ahead,
+        max(o.height) AS last
+    FROM (
+        SELECT
+            e.tx,
+            max(e.height) AS height,
+            max(e.tx_index) AS tx_index,
+            min(e.id) AS first,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in'), 0) AS came,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND e.id < t.id), 0) AS ahead,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source <> 'fee'), 0) AS gone,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source = 'fee'), 0) AS fee
+        FROM transfers AS e
+        WHERE e.script_id = d.script_id
+        AND e.asset_id = d.asset_id
+        AND e.status = 'confirmed'
+        AND e.height > coalesce(p.height, -1)
+        AND e.height <= k.height
+        GROUP BY e.tx
+    ) AS o
 ) AS l
 WHERE d.chain = @chain
 AND d.state = 'confirming'
@@ -312,14 +353,27 @@ AND (s.history = 'complete' OR p.height >= s.handover);
 UPDATE deposits AS d
 SET
     received = n.received,
-    proven_height = n.height
+    proven_height = n.height,
+    leans_on = n.leans_on
 FROM (
     SELECT
         unnest(@ids::uuid[]) AS id,
         unnest(@received::numeric[]) AS received,
-        unnest(@heights::bigint[]) AS height
+        unnest(@heights::bigint[]) AS height,
+        unnest(@leans_on::bigint[]) AS leans_on
 ) AS n
 WHERE d.id = n.id;
+
+-- name: LeaningDeposits :many
+-- LeaningDeposits returns the transfers of deposits that were judged by what stood
+-- in the block at a height, or above it, and that stand below.
+SELECT transfer_id
+FROM deposits
+WHERE chain = @chain
+AND leans_on >= @height::bigint
+AND state IN ('credited', 'dropped')
+AND (height < @height::bigint OR height IS NULL)
+ORDER BY created_at, id;
 
 -- name: UnproveDeposits :execrows
 -- UnproveDeposits forgets what balances proved that were read at a block that
@@ -327,7 +381,8 @@ WHERE d.id = n.id;
 UPDATE deposits
 SET
     received = NULL,
-    proven_height = NULL
+    proven_height = NULL,
+    leans_on = NULL
 WHERE chain = @chain
 AND state = 'confirming'
 AND proven_height >= @height::bigint;
@@ -338,22 +393,34 @@ SELECT
     family,
     maturity,
     policy,
+    coalesce(height, 0)::bigint AS height,
     reverted
 FROM cursors
 WHERE chain = @chain;
 
 -- name: SetDue :exec
--- SetDue keeps at which tip the next deposit is due, and whether one waits for a
--- balance, for MoveTip and its like to tell.
+-- SetDue keeps at which tip the next deposit is due, to be credited or to be given
+-- up, and whether one waits for a balance, for MoveTip and its like to tell.
 UPDATE cursors AS c
 SET
     due = (
-        SELECT min(d.due)
-        FROM deposits AS d
-        WHERE d.chain = c.chain
-        AND d.basis = 'depth'
-        AND d.state = 'confirming'
-        AND d.received > 0
+        SELECT LEAST(
+            (
+                SELECT min(d.due + coalesce(d.leans_on - d.height, 0))
+                FROM deposits AS d
+                WHERE d.chain = c.chain
+                AND d.basis = 'depth'
+                AND d.state = 'confirming'
+                AND d.received > 0
+            ),
+            (
+                SELECT min(d.due + coalesce(d.leans_on - d.height, 0))
+                FROM deposits AS d
+                WHERE d.chain = c.chain
+                AND d.basis = 'depth'
+                AND (d.state = 'orphaned' OR d.state = 'confirming' AND d.received = 0)
+            )
+        )
     ),
     unproven = EXISTS (
         SELECT
