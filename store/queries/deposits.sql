@@ -275,7 +275,8 @@ ORDER BY d.height, d.created_at, d.id;
 -- DepositProofs returns how much of each confirming deposit of an EVM chain the
 -- balance proves, for those that were not looked at yet and can be: what the
 -- balance grew by between the readings around the deposit's block, more what left
--- meanwhile, less what came before it, each transaction by what it did altogether.
+-- meanwhile, less what other deposits there were judged to be, and less what those
+-- before it claim, each transaction by what it did altogether.
 -- Where legs may still be found in between, nothing is returned. Nobody believes a
 -- log for more than what arrived, nor for what left again in the same transaction:
 -- that was given back, or is the rest of a payment of one's own. leans_on is the
@@ -320,7 +321,8 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(o.fee + GREATEST(0, o.gone - o.came)), 0) AS gone,
-        coalesce(sum(GREATEST(0, o.came - o.gone)) FILTER (WHERE o.tx <> t.tx AND (o.height, o.tx_index, o.first) < (t.height, t.tx_index, t.id)), 0) AS before,
+        coalesce(sum(o.judged) FILTER (WHERE o.tx <> t.tx), 0)
+        + coalesce(sum(GREATEST(0, o.claimed - o.gone)) FILTER (WHERE o.tx <> t.tx AND (o.height, o.tx_index, o.first) < (t.height, t.tx_index, t.id)), 0) AS before,
         coalesce(sum(o.gone) FILTER (WHERE o.tx = t.tx), 0) AS returned,
         coalesce(sum(o.ahead) FILTER (WHERE o.tx = t.tx), 0) AS ahead,
         max(o.height) AS last
@@ -331,10 +333,19 @@ CROSS JOIN LATERAL (
             max(e.tx_index) AS tx_index,
             min(e.id) AS first,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'in'), 0) AS came,
+            coalesce(sum(j.received), 0) AS judged,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND j.received IS NULL), 0) AS claimed,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND e.id < t.id), 0) AS ahead,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source <> 'fee'), 0) AS gone,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source = 'fee'), 0) AS fee
         FROM transfers AS e
+        LEFT JOIN LATERAL (
+            SELECT CASE WHEN x.reason = 'nothing_arrived' THEN 0 ELSE x.received END AS received
+            FROM deposits AS x
+            WHERE x.transfer_id = e.id
+            AND x.wallet_id = d.wallet_id
+            AND e.side = 'in'
+        ) AS j ON true
         WHERE e.script_id = d.script_id
         AND e.asset_id = d.asset_id
         AND e.status = 'confirmed'
