@@ -53,14 +53,14 @@ var rooms = map[string]room{
 	"chains/venue/kucoin":    connector,
 	"chains/venue/okx":       connector,
 
-	"indexer":         {sees: []string{"chains"}},
+	"indexer":         {sees: []string{"chains", "chains/venue", "chains/venue/identity"}},
 	"indexer/custody": {sees: []string{"chains", "indexer"}},
 
 	"migrations":      {},
 	"store/db":        {sees: []string{"chains"}},
-	"store":           {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
+	"store":           {sees: []string{"chains", "chains/venue", "chains/venue/identity", "indexer", "indexer/custody", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
 	"store/secret":    {},
-	"store/synccache": {sees: []string{"chains", "indexer", "api/access"}},
+	"store/synccache": {sees: []string{"chains", "chains/venue", "indexer", "api/access"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
 	"store/jobs":      {sees: []string{"chains", "indexer", "store"}},
 
