@@ -103,17 +103,26 @@ type VenueBalance struct {
 	Holdings []VenueHolding // by wallet and code
 }
 
-// VenueMovement is one row of a venue's history as it stands in the ledger. The
-// same row in another stream is another movement: see venue.History.Explains.
+// VenuePast is what an account held of one asset at a past time.
+type VenuePast struct {
+	AccountID uuid.UUID
+	VenueHolding
+}
+
+// VenueMovement is one row of a venue's history as it stands in the ledger.
 type VenueMovement struct {
 	venue.Movement
 	ID        int64
 	AccountID uuid.UUID
 	Venue     string
-	Version   int64 // counts the changes of the row
+	Version   int64               // counts the changes of the row
 	Chain     string              // CAIP-2 of the network, "" if it is none or not in the table
 	Assets    []identity.Identity // of each of Legs
 	FirstSeen time.Time
+
+	// Shown says that this row is the one to show for what happened: the same may
+	// stand in another stream as well, as a deposit does in a ledger.
+	Shown bool
 
 	// Links are the legs of the same transaction in accounts on chains of the
 	// same user: where there are any, both show one move between own accounts.
@@ -146,6 +155,7 @@ type VenueMovementFilter struct {
 	Kinds    []venue.Kind
 	Statuses []venue.Status
 	Streams  []venue.Stream
+	Shown    bool // only those that are to be shown, so that nothing is listed twice
 	After    *VenueMovementCursor
 	Limit    int
 }

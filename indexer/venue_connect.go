@@ -114,6 +114,17 @@ func (c VenueConnections) Replace(ctx context.Context, realm Realm, id uuid.UUID
 	return c.Accounts.VenueAccount(ctx, realm, id) //nolint:wrapcheck // the store says what it was doing
 }
 
+// Resume lets an account be read again at once with the credentials it has: its
+// user has mended at the venue what stopped it. It returns ErrNotFound if the realm
+// has no such account.
+func (c VenueConnections) Resume(ctx context.Context, realm Realm, id uuid.UUID) (VenueAccount, error) {
+	if err := c.Accounts.ResumeVenueAccount(ctx, realm, id); err != nil {
+		return VenueAccount{}, fmt.Errorf("resume account: %w", err)
+	}
+	c.Read(ctx, id)
+	return c.Accounts.VenueAccount(ctx, realm, id) //nolint:wrapcheck // the store says what it was doing
+}
+
 // Disconnect ends an account and erases its credentials, or returns ErrNotFound.
 func (c VenueConnections) Disconnect(ctx context.Context, realm Realm, id uuid.UUID) error {
 	if _, err := c.Accounts.VenueAccount(ctx, realm, id); err != nil {

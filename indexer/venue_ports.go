@@ -25,6 +25,10 @@ type VenueAccounts interface {
 	// connected under another account.
 	ReplaceCredentials(ctx context.Context, account VenueAccount, credentials venue.Credentials) error
 
+	// ResumeVenueAccount lets an account be read again at once with the credentials
+	// it has, or returns ErrNotFound.
+	ResumeVenueAccount(ctx context.Context, realm Realm, id uuid.UUID) error
+
 	// VenueAccount returns one account at a venue, or ErrNotFound.
 	VenueAccount(ctx context.Context, realm Realm, id uuid.UUID) (VenueAccount, error)
 
@@ -51,6 +55,11 @@ type VenueReader interface {
 	// one moment, oldest account first.
 	UserVenueBalances(ctx context.Context, realm Realm, user uuid.UUID) ([]VenueBalance, error)
 
+	// VenueHoldingsAt returns what the accounts of a user held at venues at a past
+	// time, oldest account first. Nothing is known from before an account was
+	// connected. Only Wallet, Code and Total are set of each holding.
+	VenueHoldingsAt(ctx context.Context, realm Realm, user uuid.UUID, at time.Time) ([]VenuePast, error)
+
 	// VenueMovements returns movements, newest first, with their links.
 	VenueMovements(ctx context.Context, realm Realm, filter VenueMovementFilter) ([]VenueMovement, error)
 
@@ -72,14 +81,21 @@ type StreamLease struct {
 type Stream struct {
 	Lease       StreamLease
 	Venue       string
-	Credentials venue.Credentials
-	Connected   time.Time  // when the account was connected
-	SyncedAt    *time.Time // when the balances were last read; nil before the first time
-	BalancesDue time.Time  // when they are to be read
-	HistoryDue  time.Time  // when a round of its histories is to begin, or to go on
-	Failures    int        // readings that failed since the last that did not
-	Histories   map[venue.Stream]venue.Progress
-	Codes       []string // codes the account has been seen with, sorted
+	Credentials venue.Credentials // none if they cannot be opened with the keyset of this daemon
+	SyncedAt    *time.Time        // when the balances were last read; nil before the first time
+	ValuedAt    *time.Time        // when the venue was last asked what it says they are worth
+	BalancesDue time.Time         // when they are to be read
+	HistoryDue  time.Time         // when one of the histories is to be read
+	Failures    int               // readings of balances that failed since the last that did not
+	Histories   map[venue.Stream]StreamHistory
+	Codes       []string // all that the account was ever seen with, sorted
+}
+
+// StreamHistory is how far one history of an account was read.
+type StreamHistory struct {
+	Progress venue.Progress
+	Due      time.Time // when it is to be read
+	Failures int       // since the last page that was read
 }
 
 // DueStream is an account of which something is to be read now. Epoch is that of
@@ -96,21 +112,33 @@ type DueStream struct {
 type Syncing struct {
 	Lease    StreamLease
 	Balances *venue.Balances // nil if they were not read
-	Worths   []venue.Worth   // what the venue says it is worth; nil if it was not asked
-	History  *Reading        // nil if none was read
+	Valued   *Valued         // nil if the venue was not asked what they are worth
+	Reading  *Reading        // nil if no history was read
+}
+
+// Valued is what a venue says an account is worth.
+type Valued struct {
+	At     time.Time
+	Totals []VenueTotal
 }
 
 // Reading is one page of one history, with the progress that stands once it is
 // written.
 type Reading struct {
-	History venue.History
-	Batch   venue.Batch
-	Since   time.Time // nothing older can be read
+	Stream    venue.Stream
+	Place     int // of the stream among those of the account
+	Limits    string
+	Movements []venue.Movement
+	Shown     []bool // of each of Movements: see VenueMovement.Shown
+	Progress  venue.Progress
+	Since     time.Time // nothing older can be read
+	Done      bool      // the round is over
+	Due       time.Time // when it goes on
 }
 
 // Synced is what Sync changed.
 type Synced struct {
-	Holdings  int // written or dropped
+	Holdings  int // written, or no more held
 	Movements int // new or changed
 	Events    int
 }
@@ -121,20 +149,26 @@ type Turn struct {
 	BalancesDue time.Time
 	HistoryDue  time.Time
 
-	// Fault is what the venue said in place of an answer; nil if the balances
-	// stand. One that Stops ends all turns until the user replaces the
-	// credentials or resumes the account.
+	// SyncedAt is when the balances were read in this turn; nil if they were not,
+	// or could not be.
+	SyncedAt *time.Time
+
+	// Fault is why they could not be read, or what stops the account; nil if
+	// neither. An account that it stops has no turns until its user replaces the
+	// credentials or resumes it.
 	Fault *venue.Error
 
-	// Read says that the balances were asked for in this turn, so that Fault is
-	// about them. Without it the state stays as it is, but for a Fault that
-	// stops.
-	Read bool
+	// Failed are histories that could not be read further, and when they are
+	// tried again.
+	Failed []FailedHistory
+}
 
-	// Stream and StreamFault are the history that could not be read and why; ""
-	// and nil if none.
-	Stream      venue.Stream
-	StreamFault *venue.Error
+// FailedHistory is a history that could not be read further.
+type FailedHistory struct {
+	Stream venue.Stream
+	Place  int
+	Fault  *venue.Error
+	Due    time.Time
 }
 
 // Streams writes what venues say. Sync is the fourth verb that writes the
@@ -155,12 +189,13 @@ type Streams interface {
 	// lost.
 	RenewStream(ctx context.Context, lease StreamLease, ttl time.Duration) error
 
-	// Sync writes what was read in one transaction, with its events. What was
-	// read before changes nothing and writes nothing. It returns ErrStale if the
-	// lease is lost or the account was deleted: then nothing was written.
+	// Sync writes what was read in one transaction, with its events. What stands
+	// there already is not written again: balances that did not change begin no
+	// transaction. It returns ErrStale if the lease is lost or the account was
+	// deleted: then nothing was written.
 	Sync(ctx context.Context, syncing Syncing) (Synced, error)
 
 	// EndTurn writes how a turn ended, with the event of an account that stopped
 	// or recovered, and gives the lease up. It returns ErrStale as Sync does.
-	EndTurn(ctx context.Context, turn Turn) error
+	EndTurn(ctx context.Context, turn Turn) (Synced, error)
 }

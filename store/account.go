@@ -86,17 +86,20 @@ func (s *Store) Accounts(ctx context.Context, realm indexer.Realm, userID uuid.U
 	return accounts, nil
 }
 
-// DeleteAccount ends an account, or returns ErrNotFound. Its scripts stay
-// watched: connecting the wallet again finds its history whole.
+// DeleteAccount implements indexer.VenueAccounts, for accounts of every kind. The
+// scripts of one on a chain stay watched: connecting the wallet again finds its
+// history whole. Of one at a venue the credentials are erased.
 func (s *Store) DeleteAccount(ctx context.Context, realm indexer.Realm, id uuid.UUID) error {
-	deleted, err := s.queries(ctx).DeleteAccount(ctx, db.DeleteAccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
-	if err != nil {
-		return fmt.Errorf("delete account: %w", err)
-	}
-	if deleted == 0 {
-		return indexer.ErrNotFound
-	}
-	return nil
+	return s.write(ctx, "delete_account", func(q *db.Queries) error {
+		deleted, err := q.DeleteAccount(ctx, db.DeleteAccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+		if err != nil {
+			return fmt.Errorf("delete account: %w", err)
+		}
+		if deleted == 0 {
+			return indexer.ErrNotFound
+		}
+		return endVenues(ctx, q, []uuid.UUID{id})
+	})
 }
 
 func digest(wallet string) []byte {

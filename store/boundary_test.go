@@ -23,10 +23,11 @@ import (
 func alone() map[string]string {
 	const row, lease, tidy = "it writes one row that stands alone", "a lease runs out", "it is done again within the hour"
 	return map[string]string{
-		"CreateTenant": row, "CreateUser": row, "RenameUser": row, "DeleteAccount": row,
+		"CreateTenant": row, "CreateUser": row, "RenameUser": row,
 		"CreateKey": row, "TouchKeys": row, "Fresh": row, "Record": row,
 		"Write": "a request is claimed before it begins, and nothing else is", "Kept": "it reads",
-		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "ReleaseStream": lease, "LeaveNumbering": lease,
+		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "RenewStream": lease, "LeaveNumbering": lease,
+		"take": "a number of a key is one row that stands alone, durable before it is used", "drop": lease,
 		"Upkeep": tidy, "makeDay": tidy, "dropDays": tidy,
 	}
 }
@@ -119,7 +120,7 @@ func hasPool(method *ast.FuncDecl) bool {
 		of = pointer.X
 	}
 	name, ok := of.(*ast.Ident)
-	return ok && slices.Contains([]string{"Store", "carrying"}, name.Name)
+	return ok && slices.Contains([]string{"Store", "carrying", "Nonces"}, name.Name)
 }
 
 // takesQueries reports whether a function works within the transaction of its

@@ -17,7 +17,8 @@ func Failpoints() []string {
 	var names []string
 	for _, name := range []string{
 		"register", "rebase", "apply", "revert", "amend", "fill",
-		"create_account", "extend", "delete_user", "number", "sync",
+		"create_account", "extend", "delete_account", "delete_user", "number",
+		"sync", "end_turn", "replace_login", "resume_stream",
 		"change_key", "request",
 		"create_endpoint", "change_endpoint", "delete_endpoint", "rotate_secret", "send_test", "resend", "recover",
 		"create_vault", "set_vault_status", "register_key", "set_treasury", "register_addresses",

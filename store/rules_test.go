@@ -101,12 +101,7 @@ func TestFailpointsAreCalled(t *testing.T) {
 	require.NoError(t, b.Extend(ctx, account, []indexer.WatchedScript{{Script: script(3)}}))
 	require.NoError(t, b.Rebase(ctx, b.chain))
 	b.events(t)
-	require.ErrorIs(t, b.Sync(ctx, indexer.Syncing{}), indexer.ErrStale)
-	venue := indexer.Account{ID: uuid.New(), Realm: b.realm, UserID: b.user, Venue: "v"}
-	require.NoError(t, b.CreateVenueAccount(ctx, venue))
-	stream, err := b.AcquireStream(ctx, venue.ID, b.lease.Owner, leaseTime)
-	require.NoError(t, err)
-	require.NoError(t, b.Sync(ctx, indexer.Syncing{Lease: stream.Lease, At: time.Now()}))
+	venueCalls(t, b)
 	b.deliver(t)
 	require.NoError(t, b.DeleteUser(ctx, b.realm, b.user))
 	require.ErrorIs(t, second(b.ChangeKey(ctx, b.realm, "none", revoke)), indexer.ErrNotFound)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"tallyd/chains/venue/identity"
 	"tallyd/store/db"
 	"tallyd/store/secret"
 )
@@ -54,6 +56,9 @@ type Store struct {
 	secrets   *secret.Keyset
 	failpoint func(name string) error
 	log       zerolog.Logger
+
+	// identities returns what codes of venues stand for. It is read once.
+	identities func() (*identity.Table, error)
 }
 
 // Open connects to the database. It does not migrate it.
@@ -67,7 +72,10 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Store{pool: pool, side: side, pooler: opts.Pooler, secrets: opts.Secrets, failpoint: opts.Failpoint, log: opts.Log}, nil
+	return &Store{
+		pool: pool, side: side, pooler: opts.Pooler, secrets: opts.Secrets, failpoint: opts.Failpoint, log: opts.Log,
+		identities: sync.OnceValues(identity.Load),
+	}, nil
 }
 
 // connect opens a pool whose connections know our types.

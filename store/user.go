@@ -77,10 +77,11 @@ func (s *Store) DeleteUser(ctx context.Context, realm indexer.Realm, id uuid.UUI
 		if deleted == 0 {
 			return indexer.ErrNotFound
 		}
-		if err := q.DeleteAccountsOf(ctx, id); err != nil {
+		ids, err := q.DeleteAccountsOf(ctx, id)
+		if err != nil {
 			return fmt.Errorf("delete accounts: %w", err)
 		}
-		return nil
+		return endVenues(ctx, q, ids)
 	})
 }
 

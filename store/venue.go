@@ -3,23 +3,19 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
+	"tallyd/chains/venue"
 	"tallyd/indexer"
 	"tallyd/store/db"
 )
 
-var _ indexer.Streams = (*Store)(nil)
+var _ indexer.VenueAccounts = (*Store)(nil)
 
-// CreateVenueAccount stores an account at a venue, to be read from now on. Its
-// wallet names the login. It returns ErrExists if the user has it connected
-// already, and ErrNotFound if the realm has no such user.
-func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.Account) error {
+// CreateVenueAccount implements indexer.VenueAccounts.
+func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.VenueAccount, credentials venue.Credentials) error {
 	return s.write(ctx, "create_account", func(q *db.Queries) error {
 		realm := account.Realm
 		_, err := q.HoldUser(ctx, db.HoldUserParams{ID: account.UserID, Tenant: realm.Tenant, Environment: string(realm.Environment)})
@@ -28,7 +24,7 @@ func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.Account)
 		}
 		created, err := q.CreateVenueAccount(ctx, db.CreateVenueAccountParams{
 			ID: account.ID, Tenant: realm.Tenant, Environment: string(realm.Environment), UserID: account.UserID, Venue: account.Venue,
-			Wallet: account.Wallet, WalletDigest: digest(account.Venue + "\n" + account.Wallet), Name: account.Name, Description: account.Description,
+			Wallet: account.Wallet, WalletDigest: venueDigest(account.Account), Name: account.Name, Description: account.Description,
 			CreatedBy: account.CreatedBy, MetaData: account.MetaData,
 		})
 		if err != nil {
@@ -37,6 +33,16 @@ func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.Account)
 		if created == 0 {
 			return indexer.ErrExists
 		}
+		sealed, warnings, err := s.sealLogin(account, credentials)
+		if err != nil {
+			return err
+		}
+		err = q.CreateLogin(ctx, db.CreateLoginParams{
+			AccountID: account.ID, Region: account.Region, Login: kept(account.Login), Sealed: sealed, Warnings: warnings,
+		})
+		if err != nil {
+			return fmt.Errorf("create login: %w", err)
+		}
 		if err := q.CreateStream(ctx, account.ID); err != nil {
 			return fmt.Errorf("create stream: %w", err)
 		}
@@ -44,110 +50,118 @@ func (s *Store) CreateVenueAccount(ctx context.Context, account indexer.Account)
 	})
 }
 
-// AcquireStream implements indexer.Streams.
-func (s *Store) AcquireStream(ctx context.Context, account, owner uuid.UUID, ttl time.Duration) (indexer.Stream, error) {
-	q := s.queries(ctx)
-	row, err := q.TakeStream(ctx, db.TakeStreamParams{AccountID: account, Owner: owner, Seconds: ttl.Seconds()})
-	if errors.Is(err, pgx.ErrNoRows) {
-		if _, err := q.AccountChain(ctx, account); err != nil {
-			return indexer.Stream{}, fmt.Errorf("find account: %w", orNotFound(err))
-		}
-		return indexer.Stream{}, indexer.ErrLeased
-	}
-	if err != nil {
-		return indexer.Stream{}, fmt.Errorf("take stream: %w", err)
-	}
-	return indexer.Stream{
-		Lease: indexer.StreamLease{Account: account, Owner: owner, Epoch: row.Epoch},
-		Venue: row.Venue, Cursor: row.Cursor, SyncedAt: row.SyncedAt,
-	}, nil
+// venueDigest is what tells the logins of a user apart.
+func venueDigest(account indexer.Account) []byte {
+	return digest(account.Venue + "\n" + account.Wallet)
 }
 
-// ReleaseStream implements indexer.Streams.
-func (s *Store) ReleaseStream(ctx context.Context, lease indexer.StreamLease) error {
-	err := s.queries(ctx).DropStream(ctx, db.DropStreamParams{AccountID: lease.Account, Owner: lease.Owner, Epoch: lease.Epoch})
-	if err != nil {
-		return fmt.Errorf("release stream: %w", err)
-	}
-	return nil
-}
-
-// Sync implements indexer.Streams.
-func (s *Store) Sync(ctx context.Context, syncing indexer.Syncing) error {
-	return s.write(ctx, "sync", func(q *db.Queries) error {
-		lease, cursor := syncing.Lease, syncing.Cursor
-		if cursor == nil {
-			cursor = json.RawMessage("null")
-		}
-		moved, err := q.MoveStream(ctx, db.MoveStreamParams{
-			AccountID: lease.Account, Owner: lease.Owner, Epoch: lease.Epoch, Cursor: cursor, SyncedAt: syncing.At,
-		})
+// ReplaceCredentials implements indexer.VenueAccounts.
+func (s *Store) ReplaceCredentials(ctx context.Context, account indexer.VenueAccount, credentials venue.Credentials) error {
+	return s.write(ctx, "replace_login", func(q *db.Queries) error {
+		realm := account.Realm
+		held, err := q.HoldVenueAccount(ctx, db.HoldVenueAccountParams{ID: account.ID, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 		if err != nil {
-			return fmt.Errorf("move stream: %w", err)
+			return fmt.Errorf("find account: %w", orNotFound(err))
 		}
-		if moved == 0 {
-			return indexer.ErrStale
+		account.Venue = held.Venue
+		before, err := q.LoginOf(ctx, account.ID)
+		if err != nil {
+			return fmt.Errorf("read login: %w", err)
 		}
-		if err := putHoldings(ctx, q, syncing); err != nil {
+		if before != "" && account.Login != "" && before != kept(account.Login) {
+			return indexer.ErrOtherLogin
+		}
+		taken, err := q.VenueWalletTaken(ctx, db.VenueWalletTakenParams{UserID: held.UserID, WalletDigest: venueDigest(account.Account), ID: account.ID})
+		if err != nil {
+			return fmt.Errorf("look for the key: %w", err)
+		}
+		if taken {
+			return indexer.ErrExists
+		}
+		err = q.RenameVenueWallet(ctx, db.RenameVenueWalletParams{ID: account.ID, Wallet: account.Wallet, WalletDigest: venueDigest(account.Account)})
+		if err != nil {
+			return fmt.Errorf("rename wallet: %w", err)
+		}
+		sealed, warnings, err := s.sealLogin(account, credentials)
+		if err != nil {
 			return err
 		}
-		first, err := q.MarkVenueSynced(ctx, lease.Account)
+		err = q.ReplaceLogin(ctx, db.ReplaceLoginParams{
+			AccountID: account.ID, Region: account.Region, Login: kept(account.Login), Sealed: sealed, Warnings: warnings,
+		})
 		if err != nil {
-			return fmt.Errorf("mark synced account: %w", err)
+			return fmt.Errorf("replace login: %w", err)
 		}
-		if first == 0 {
-			return nil
-		}
-		if err := q.VenueSyncedEvent(ctx, lease.Account); err != nil {
-			return fmt.Errorf("write event of synced account: %w", err)
+		if _, err := q.ResumeStream(ctx, account.ID); err != nil {
+			return fmt.Errorf("resume stream: %w", err)
 		}
 		return nil
 	})
 }
 
-// putHoldings makes the holdings of an account those that were read. Of one that
-// was read twice the last counts.
-func putHoldings(ctx context.Context, q *db.Queries, syncing indexer.Syncing) error {
-	type key struct{ wallet, code string }
-	latest := make(map[key]indexer.Holding, len(syncing.Holdings))
-	for _, h := range syncing.Holdings {
-		latest[key{h.Wallet, h.Code}] = h
+// ResumeVenueAccount implements indexer.VenueAccounts.
+func (s *Store) ResumeVenueAccount(ctx context.Context, realm indexer.Realm, id uuid.UUID) error {
+	return s.write(ctx, "resume_stream", func(q *db.Queries) error {
+		_, err := q.HoldVenueAccount(ctx, db.HoldVenueAccountParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
+		if err != nil {
+			return fmt.Errorf("find account: %w", orNotFound(err))
+		}
+		if _, err := q.ResumeStream(ctx, id); err != nil {
+			return fmt.Errorf("resume stream: %w", err)
+		}
+		return nil
+	})
+}
+
+// endVenues erases the credentials of accounts that ended, and takes them away
+// from whoever reads them.
+func endVenues(ctx context.Context, q *db.Queries, ids []uuid.UUID) error {
+	if err := q.EraseLogins(ctx, ids); err != nil {
+		return fmt.Errorf("erase credentials: %w", err)
 	}
-	p := db.PutHoldingsParams{AccountID: syncing.Lease.Account, UpdatedAt: syncing.At, Wallets: []string{}, Codes: []string{}}
-	for k, h := range latest {
-		p.Wallets, p.Codes = append(p.Wallets, k.wallet), append(p.Codes, k.code)
-		p.Amounts, p.Decimals = append(p.Amounts, h.Amount), append(p.Decimals, int32(h.Decimals))
-	}
-	err := q.DropHoldings(ctx, db.DropHoldingsParams{AccountID: p.AccountID, Wallets: p.Wallets, Codes: p.Codes})
-	if err != nil {
-		return fmt.Errorf("drop holdings: %w", err)
-	}
-	if err := q.PutHoldings(ctx, p); err != nil {
-		return fmt.Errorf("put %d holdings: %w", len(latest), err)
+	if err := q.EndStreams(ctx, ids); err != nil {
+		return fmt.Errorf("end streams: %w", err)
 	}
 	return nil
 }
 
-// Holdings returns what a venue account of a realm holds, and when it was read,
-// nil before the first time. It returns ErrNotFound if there is no such account.
-func (s *Store) Holdings(ctx context.Context, realm indexer.Realm, id uuid.UUID) ([]indexer.Holding, *time.Time, error) {
-	var holdings []indexer.Holding
-	var at *time.Time
-	err := s.read(ctx, func(tx pgx.Tx) error {
-		q := db.New(tx)
-		var err error
-		at, err = q.StreamSynced(ctx, db.StreamSyncedParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
-		if err != nil {
-			return fmt.Errorf("read stream: %w", orNotFound(err))
-		}
-		rows, err := q.Holdings(ctx, db.HoldingsParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)})
-		if err != nil {
-			return fmt.Errorf("read holdings: %w", err)
-		}
-		for _, row := range rows {
-			holdings = append(holdings, indexer.Holding{Wallet: row.Wallet, Code: row.Code, Amount: row.Amount, Decimals: int(row.Decimals)})
-		}
-		return nil
-	})
-	return holdings, at, err
+// sealLogin returns the credentials of an account sealed together with whose they
+// are, and its warnings.
+func (s *Store) sealLogin(account indexer.VenueAccount, credentials venue.Credentials) ([]byte, json.RawMessage, error) {
+	plain, err := json.Marshal(credentials.Reveal())
+	if err != nil {
+		return nil, nil, fmt.Errorf("write credentials: %w", err)
+	}
+	sealed, err := s.seal(plain, loginOf(account.Realm.Tenant, account.Venue, account.ID))
+	clear(plain)
+	if err != nil {
+		return nil, nil, fmt.Errorf("seal credentials: %w", err)
+	}
+	warnings, err := document(orEmpty(account.State.Warnings))
+	if err != nil {
+		return nil, nil, err
+	}
+	return sealed, warnings, nil
+}
+
+// openLogin returns the credentials of an account, or none if they cannot be
+// opened: sealed with a key that this daemon does not have, or another's.
+func (s *Store) openLogin(tenant, name string, id uuid.UUID, sealed []byte) venue.Credentials {
+	plain, err := s.open(sealed, loginOf(tenant, name, id))
+	if err != nil {
+		s.log.Warn().Err(err).Stringer("account", id).Str("venue", name).Msg("credentials not opened")
+		return venue.Credentials{}
+	}
+	defer clear(plain)
+	var fields map[string]string
+	if err := json.Unmarshal(plain, &fields); err != nil {
+		return venue.Credentials{} // the error would show a part of it
+	}
+	return venue.NewCredentials(fields)
+}
+
+// loginOf is what credentials are sealed together with: in the row of another
+// account, or under another tenant or venue, they do not open.
+func loginOf(tenant, name string, id uuid.UUID) []byte {
+	return []byte("venue login\n" + tenant + "\n" + name + "\n" + id.String())
 }

@@ -312,15 +312,39 @@ type Fanout struct {
 	Position int64
 }
 
+type History struct {
+	AccountID uuid.UUID
+	Stream    string
+	Place     int32
+	Progress  json.RawMessage
+	Since     *time.Time
+	DoneAt    *time.Time
+	Due       time.Time
+	Failures  int32
+	Reason    string
+	Detail    string
+	Limits    string
+}
+
 type Holding struct {
 	AccountID   uuid.UUID
 	Tenant      string
 	Environment string
 	Wallet      string
 	Code        string
-	Amount      chains.Amount
-	Decimals    int32
-	UpdatedAt   time.Time
+	Available   *chains.Amount
+	Locked      *chains.Amount
+	Borrowed    *chains.Amount
+	Total       chains.Amount
+	At          time.Time
+}
+
+type HoldingChange struct {
+	AccountID uuid.UUID
+	Wallet    string
+	Code      string
+	At        time.Time
+	Total     chains.Amount
 }
 
 type Input struct {
@@ -365,6 +389,21 @@ type Key struct {
 	MetaData      json.RawMessage
 	Version       int64
 	ChangedAt     time.Time
+}
+
+type Login struct {
+	AccountID uuid.UUID
+	Region    string
+	Login     string
+	Sealed    []byte
+	Warnings  json.RawMessage
+}
+
+type Nonce struct {
+	Name       string
+	Last       int64
+	Owner      *uuid.UUID
+	LeaseUntil time.Time
 }
 
 type Posting struct {
@@ -444,12 +483,25 @@ type Stale struct {
 }
 
 type Stream struct {
-	AccountID  uuid.UUID
-	Owner      *uuid.UUID
-	Epoch      int64
-	LeaseUntil time.Time
-	Cursor     json.RawMessage
-	SyncedAt   *time.Time
+	AccountID   uuid.UUID
+	Owner       *uuid.UUID
+	Epoch       int64
+	LeaseUntil  time.Time
+	BalancesDue time.Time
+	HistoryDue  time.Time
+	Failures    int32
+	SyncedAt    *time.Time
+	ValuedAt    *time.Time
+	Status      string
+	Reason      string
+	Code        string
+	Detail      string
+	Hint        string
+	Since       *time.Time
+	StoppedAt   *time.Time
+	Missing     json.RawMessage
+	Totals      json.RawMessage
+	Codes       []string
 }
 
 type Sum struct {
@@ -531,6 +583,24 @@ type Vault struct {
 	Status      string
 	Version     int64
 	CreatedAt   time.Time
+}
+
+type VenueMovement struct {
+	ID          int64
+	AccountID   uuid.UUID
+	Digest      []byte
+	Tenant      string
+	Environment string
+	Version     int64
+	Stream      string
+	Kind        string
+	Status      string
+	Shown       bool
+	At          time.Time
+	Tx          []byte
+	Data        json.RawMessage
+	FirstSeen   time.Time
+	ChangedAt   time.Time
 }
 
 type Wallet struct {

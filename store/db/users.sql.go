@@ -45,17 +45,33 @@ func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
-const deleteAccountsOf = `-- name: DeleteAccountsOf :exec
+const deleteAccountsOf = `-- name: DeleteAccountsOf :many
 UPDATE accounts
 SET deleted_at = now()
 WHERE user_id = $1
 AND deleted_at IS NULL
+RETURNING id
 `
 
 // DeleteAccountsOf ends every account of a user.
-func (q *Queries) DeleteAccountsOf(ctx context.Context, userID uuid.UUID) error {
-	_, err := q.db.Exec(ctx, deleteAccountsOf, userID)
-	return err
+func (q *Queries) DeleteAccountsOf(ctx context.Context, userID uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, deleteAccountsOf, userID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteUser = `-- name: DeleteUser :execrows

@@ -14,6 +14,99 @@ import (
 	"tallyd/chains"
 )
 
+const addHoldingChanges = `-- name: AddHoldingChanges :exec
+INSERT INTO holding_changes (account_id, wallet, code, at, total)
+SELECT
+    $1,
+    n.wallet,
+    n.code,
+    $2::timestamptz,
+    n.total::numeric
+FROM (
+    SELECT
+        unnest($3::text[]) AS wallet,
+        unnest($4::text[]) AS code,
+        unnest($5::text[]) AS total
+) AS n
+ON CONFLICT (account_id, wallet, code, at) DO UPDATE
+SET total = EXCLUDED.total
+`
+
+type AddHoldingChangesParams struct {
+	AccountID uuid.UUID
+	At        time.Time
+	Wallets   []string
+	Codes     []string
+	Totals    []string
+}
+
+// AddHoldingChanges remembers totals that changed. Of two at one moment the later
+// counts.
+func (q *Queries) AddHoldingChanges(ctx context.Context, arg AddHoldingChangesParams) error {
+	_, err := q.db.Exec(ctx, addHoldingChanges,
+		arg.AccountID,
+		arg.At,
+		arg.Wallets,
+		arg.Codes,
+		arg.Totals,
+	)
+	return err
+}
+
+const bumpAccount = `-- name: BumpAccount :one
+UPDATE accounts
+SET version = version + 1
+WHERE id = $1
+RETURNING version
+`
+
+// BumpAccount counts a change of an account's own state.
+func (q *Queries) BumpAccount(ctx context.Context, id uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, bumpAccount, id)
+	var version int64
+	err := row.Scan(&version)
+	return version, err
+}
+
+const chainID = `-- name: ChainID :one
+SELECT caip2
+FROM cursors
+WHERE chain = $1
+`
+
+// ChainID returns the CAIP-2 id of a chain.
+func (q *Queries) ChainID(ctx context.Context, chain string) (string, error) {
+	row := q.db.QueryRow(ctx, chainID, chain)
+	var caip2 string
+	err := row.Scan(&caip2)
+	return caip2, err
+}
+
+const createLogin = `-- name: CreateLogin :exec
+INSERT INTO logins (account_id, region, login, sealed, warnings)
+VALUES ($1, $2, $3, $4, $5)
+`
+
+type CreateLoginParams struct {
+	AccountID uuid.UUID
+	Region    string
+	Login     string
+	Sealed    []byte
+	Warnings  json.RawMessage
+}
+
+// CreateLogin stores the sealed credentials of a venue account.
+func (q *Queries) CreateLogin(ctx context.Context, arg CreateLoginParams) error {
+	_, err := q.db.Exec(ctx, createLogin,
+		arg.AccountID,
+		arg.Region,
+		arg.Login,
+		arg.Sealed,
+		arg.Warnings,
+	)
+	return err
+}
+
 const createStream = `-- name: CreateStream :exec
 INSERT INTO streams (account_id) VALUES ($1)
 `
@@ -94,98 +187,64 @@ func (q *Queries) CreateVenueAccount(ctx context.Context, arg CreateVenueAccount
 	return result.RowsAffected(), nil
 }
 
-const dropHoldings = `-- name: DropHoldings :exec
-DELETE FROM holdings AS h
-WHERE h.account_id = $1
-AND NOT EXISTS (
-    SELECT
-    FROM (
-        SELECT
-            unnest($2::text[]) AS wallet,
-            unnest($3::text[]) AS code
-    ) AS n
-    WHERE n.wallet = h.wallet
-    AND n.code = h.code
-)
-`
-
-type DropHoldingsParams struct {
-	AccountID uuid.UUID
-	Wallets   []string
-	Codes     []string
-}
-
-// DropHoldings forgets what an account no longer holds.
-func (q *Queries) DropHoldings(ctx context.Context, arg DropHoldingsParams) error {
-	_, err := q.db.Exec(ctx, dropHoldings, arg.AccountID, arg.Wallets, arg.Codes)
-	return err
-}
-
-const dropStream = `-- name: DropStream :exec
-UPDATE streams
+const dropNonce = `-- name: DropNonce :exec
+UPDATE nonces
 SET
     owner = NULL,
     lease_until = '-infinity'
-WHERE account_id = $1
+WHERE name = $1
 AND owner = $2::uuid
-AND epoch = $3
 `
 
-type DropStreamParams struct {
-	AccountID uuid.UUID
-	Owner     uuid.UUID
-	Epoch     int64
+type DropNonceParams struct {
+	Name  string
+	Owner uuid.UUID
 }
 
-// DropStream gives the lease of a stream up that is still held.
-func (q *Queries) DropStream(ctx context.Context, arg DropStreamParams) error {
-	_, err := q.db.Exec(ctx, dropStream, arg.AccountID, arg.Owner, arg.Epoch)
+// DropNonce gives the turn of a key up.
+func (q *Queries) DropNonce(ctx context.Context, arg DropNonceParams) error {
+	_, err := q.db.Exec(ctx, dropNonce, arg.Name, arg.Owner)
 	return err
 }
 
-const holdings = `-- name: Holdings :many
+const dueStreams = `-- name: DueStreams :many
 SELECT
-    h.wallet,
-    h.code,
-    h.amount,
-    h.decimals
-FROM holdings AS h
-JOIN accounts AS a ON a.id = h.account_id
-WHERE a.id = $1
-AND a.tenant = $2
-AND a.environment = $3
-AND a.deleted_at IS NULL
-ORDER BY h.wallet, h.code
+    s.account_id,
+    s.epoch,
+    a.venue,
+    (s.balances_due > now())::boolean AS history
+FROM streams AS s
+JOIN accounts AS a ON a.id = s.account_id
+WHERE s.status <> 'stopped'
+AND least(s.balances_due, s.history_due) <= now()
+AND (s.owner IS NULL OR s.lease_until < now())
+ORDER BY s.balances_due > now(), least(s.balances_due, s.history_due), s.account_id
+LIMIT $1
 `
 
-type HoldingsParams struct {
-	ID          uuid.UUID
-	Tenant      string
-	Environment string
+type DueStreamsRow struct {
+	AccountID uuid.UUID
+	Epoch     int64
+	Venue     string
+	History   bool
 }
 
-type HoldingsRow struct {
-	Wallet   string
-	Code     string
-	Amount   chains.Amount
-	Decimals int32
-}
-
-// Holdings returns what a venue account of a realm holds.
-func (q *Queries) Holdings(ctx context.Context, arg HoldingsParams) ([]HoldingsRow, error) {
-	rows, err := q.db.Query(ctx, holdings, arg.ID, arg.Tenant, arg.Environment)
+// DueStreams returns accounts of which something is due and that nobody reads,
+// balances first, the longest due first.
+func (q *Queries) DueStreams(ctx context.Context, most int32) ([]DueStreamsRow, error) {
+	rows, err := q.db.Query(ctx, dueStreams, most)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []HoldingsRow{}
+	items := []DueStreamsRow{}
 	for rows.Next() {
-		var i HoldingsRow
+		var i DueStreamsRow
 		if err := rows.Scan(
-			&i.Wallet,
-			&i.Code,
-			&i.Amount,
-			&i.Decimals,
+			&i.AccountID,
+			&i.Epoch,
+			&i.Venue,
+			&i.History,
 		); err != nil {
 			return nil, err
 		}
@@ -197,11 +256,666 @@ func (q *Queries) Holdings(ctx context.Context, arg HoldingsParams) ([]HoldingsR
 	return items, nil
 }
 
+const endLevelTurn = `-- name: EndLevelTurn :execrows
+UPDATE streams
+SET
+    owner = NULL,
+    lease_until = '-infinity',
+    balances_due = $1,
+    history_due = $2,
+    synced_at = coalesce($3::timestamptz, synced_at)
+WHERE account_id = $4
+AND owner = $5::uuid
+AND epoch = $6
+AND status = 'level'
+AND failures = 0
+`
+
+type EndLevelTurnParams struct {
+	BalancesDue time.Time
+	HistoryDue  time.Time
+	SyncedAt    *time.Time
+	AccountID   uuid.UUID
+	Owner       uuid.UUID
+	Epoch       int64
+}
+
+// EndLevelTurn is EndTurn for an account that is level and stays so, and changes
+// no row of another.
+func (q *Queries) EndLevelTurn(ctx context.Context, arg EndLevelTurnParams) (int64, error) {
+	result, err := q.db.Exec(ctx, endLevelTurn,
+		arg.BalancesDue,
+		arg.HistoryDue,
+		arg.SyncedAt,
+		arg.AccountID,
+		arg.Owner,
+		arg.Epoch,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const endStreams = `-- name: EndStreams :exec
+DELETE FROM streams
+WHERE account_id = ANY($1::uuid[])
+`
+
+// EndStreams takes accounts that ended away from whoever reads them.
+func (q *Queries) EndStreams(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, endStreams, ids)
+	return err
+}
+
+const endTurn = `-- name: EndTurn :execrows
+UPDATE streams
+SET
+    owner = NULL,
+    lease_until = '-infinity',
+    balances_due = $1,
+    history_due = $2,
+    synced_at = coalesce($3::timestamptz, synced_at)
+WHERE account_id = $4
+AND owner = $5::uuid
+AND epoch = $6
+`
+
+type EndTurnParams struct {
+	BalancesDue time.Time
+	HistoryDue  time.Time
+	SyncedAt    *time.Time
+	AccountID   uuid.UUID
+	Owner       uuid.UUID
+	Epoch       int64
+}
+
+// EndTurn writes when an account is read next and gives its lease up, and changes
+// no row if the lease is lost.
+func (q *Queries) EndTurn(ctx context.Context, arg EndTurnParams) (int64, error) {
+	result, err := q.db.Exec(ctx, endTurn,
+		arg.BalancesDue,
+		arg.HistoryDue,
+		arg.SyncedAt,
+		arg.AccountID,
+		arg.Owner,
+		arg.Epoch,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const eraseLogins = `-- name: EraseLogins :exec
+DELETE FROM logins
+WHERE account_id = ANY($1::uuid[])
+`
+
+// EraseLogins erases the credentials of accounts that ended.
+func (q *Queries) EraseLogins(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, eraseLogins, ids)
+	return err
+}
+
+const failHistory = `-- name: FailHistory :exec
+INSERT INTO histories AS h (account_id, stream, place, due, failures, reason, detail)
+VALUES ($1, $2, $3, $4, 1, $5, $6)
+ON CONFLICT (account_id, stream) DO UPDATE
+SET
+    due = EXCLUDED.due,
+    failures = h.failures + 1,
+    reason = EXCLUDED.reason,
+    detail = EXCLUDED.detail
+`
+
+type FailHistoryParams struct {
+	AccountID uuid.UUID
+	Stream    string
+	Place     int32
+	Due       time.Time
+	Reason    string
+	Detail    string
+}
+
+// FailHistory writes why a history could not be read further, and when it is tried
+// again.
+func (q *Queries) FailHistory(ctx context.Context, arg FailHistoryParams) error {
+	_, err := q.db.Exec(ctx, failHistory,
+		arg.AccountID,
+		arg.Stream,
+		arg.Place,
+		arg.Due,
+		arg.Reason,
+		arg.Detail,
+	)
+	return err
+}
+
+const histories = `-- name: Histories :many
+SELECT
+    account_id,
+    stream,
+    place,
+    progress,
+    since,
+    done_at,
+    due,
+    failures,
+    reason,
+    detail,
+    limits
+FROM histories
+WHERE account_id = $1
+ORDER BY place, stream
+`
+
+// Histories returns how far the histories of an account were read.
+func (q *Queries) Histories(ctx context.Context, accountID uuid.UUID) ([]History, error) {
+	rows, err := q.db.Query(ctx, histories, accountID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []History{}
+	for rows.Next() {
+		var i History
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Stream,
+			&i.Place,
+			&i.Progress,
+			&i.Since,
+			&i.DoneAt,
+			&i.Due,
+			&i.Failures,
+			&i.Reason,
+			&i.Detail,
+			&i.Limits,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const historiesOf = `-- name: HistoriesOf :many
+SELECT
+    account_id,
+    stream,
+    place,
+    progress,
+    since,
+    done_at,
+    due,
+    failures,
+    reason,
+    detail,
+    limits
+FROM histories
+WHERE account_id = ANY($1::uuid[])
+ORDER BY account_id, place, stream
+`
+
+// HistoriesOf returns how far the histories of accounts were read.
+func (q *Queries) HistoriesOf(ctx context.Context, ids []uuid.UUID) ([]History, error) {
+	rows, err := q.db.Query(ctx, historiesOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []History{}
+	for rows.Next() {
+		var i History
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Stream,
+			&i.Place,
+			&i.Progress,
+			&i.Since,
+			&i.DoneAt,
+			&i.Due,
+			&i.Failures,
+			&i.Reason,
+			&i.Detail,
+			&i.Limits,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const holdStream = `-- name: HoldStream :one
+WITH held AS (
+    SELECT
+        a.id,
+        a.tenant,
+        a.environment,
+        a.venue,
+        a.created_at
+    FROM accounts AS a
+    WHERE a.id = $3
+    AND a.deleted_at IS NULL
+    FOR NO KEY UPDATE
+)
+SELECT
+    h.tenant,
+    h.environment,
+    h.venue,
+    h.created_at,
+    s.synced_at,
+    s.missing,
+    s.totals,
+    s.codes,
+    s.status,
+    s.stopped_at
+FROM held AS h
+JOIN streams AS s ON s.account_id = h.id
+WHERE s.owner = $1::uuid
+AND s.epoch = $2
+FOR NO KEY UPDATE OF s
+`
+
+type HoldStreamParams struct {
+	Owner     uuid.UUID
+	Epoch     int64
+	AccountID uuid.UUID
+}
+
+type HoldStreamRow struct {
+	Tenant      string
+	Environment string
+	Venue       string
+	CreatedAt   time.Time
+	SyncedAt    *time.Time
+	Missing     json.RawMessage
+	Totals      json.RawMessage
+	Codes       []string
+	Status      string
+	StoppedAt   *time.Time
+}
+
+// HoldStream locks the account and the stream of a lease, in this order, and
+// returns no row if the lease is lost or the account gone.
+func (q *Queries) HoldStream(ctx context.Context, arg HoldStreamParams) (HoldStreamRow, error) {
+	row := q.db.QueryRow(ctx, holdStream, arg.Owner, arg.Epoch, arg.AccountID)
+	var i HoldStreamRow
+	err := row.Scan(
+		&i.Tenant,
+		&i.Environment,
+		&i.Venue,
+		&i.CreatedAt,
+		&i.SyncedAt,
+		&i.Missing,
+		&i.Totals,
+		&i.Codes,
+		&i.Status,
+		&i.StoppedAt,
+	)
+	return i, err
+}
+
+const holdVenueAccount = `-- name: HoldVenueAccount :one
+SELECT
+    venue,
+    user_id
+FROM accounts
+WHERE id = $1
+AND tenant = $2
+AND environment = $3
+AND kind = 'venue'
+AND deleted_at IS NULL
+FOR NO KEY UPDATE
+`
+
+type HoldVenueAccountParams struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+type HoldVenueAccountRow struct {
+	Venue  string
+	UserID uuid.UUID
+}
+
+// HoldVenueAccount locks an account at a venue before its other rows are, and
+// returns no row if the realm has none.
+func (q *Queries) HoldVenueAccount(ctx context.Context, arg HoldVenueAccountParams) (HoldVenueAccountRow, error) {
+	row := q.db.QueryRow(ctx, holdVenueAccount, arg.ID, arg.Tenant, arg.Environment)
+	var i HoldVenueAccountRow
+	err := row.Scan(&i.Venue, &i.UserID)
+	return i, err
+}
+
+const holdings = `-- name: Holdings :many
+SELECT
+    h.wallet,
+    h.code,
+    coalesce(h.available::text, '')::text AS available,
+    coalesce(h.locked::text, '')::text AS locked,
+    coalesce(h.borrowed::text, '')::text AS borrowed,
+    h.total::text AS total,
+    h.at
+FROM holdings AS h
+WHERE h.account_id = $1
+ORDER BY h.wallet, h.code
+`
+
+type HoldingsRow struct {
+	Wallet    string
+	Code      string
+	Available string
+	Locked    string
+	Borrowed  string
+	Total     string
+	At        time.Time
+}
+
+// Holdings returns what a venue account holds, and what it held once, of which 0
+// is left.
+func (q *Queries) Holdings(ctx context.Context, accountID uuid.UUID) ([]HoldingsRow, error) {
+	rows, err := q.db.Query(ctx, holdings, accountID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HoldingsRow{}
+	for rows.Next() {
+		var i HoldingsRow
+		if err := rows.Scan(
+			&i.Wallet,
+			&i.Code,
+			&i.Available,
+			&i.Locked,
+			&i.Borrowed,
+			&i.Total,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const holdingsAt = `-- name: HoldingsAt :many
+SELECT
+    a.id AS account_id,
+    a.venue,
+    h.wallet,
+    h.code,
+    c.total::text AS total,
+    c.at
+FROM accounts AS a
+JOIN holdings AS h ON h.account_id = a.id
+CROSS JOIN LATERAL (
+    SELECT
+        x.total,
+        x.at
+    FROM holding_changes AS x
+    WHERE x.account_id = h.account_id
+    AND x.wallet = h.wallet
+    AND x.code = h.code
+    AND x.at <= $1::timestamptz
+    ORDER BY x.at DESC
+    LIMIT 1
+) AS c
+WHERE a.user_id = $2
+AND a.tenant = $3
+AND a.environment = $4
+AND a.kind = 'venue'
+AND a.deleted_at IS NULL
+AND c.total <> 0
+ORDER BY a.created_at, a.id, h.wallet, h.code
+`
+
+type HoldingsAtParams struct {
+	At          time.Time
+	UserID      uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+type HoldingsAtRow struct {
+	AccountID uuid.UUID
+	Venue     string
+	Wallet    string
+	Code      string
+	Total     string
+	At        time.Time
+}
+
+// HoldingsAt returns what accounts of a user held at venues at a past time.
+func (q *Queries) HoldingsAt(ctx context.Context, arg HoldingsAtParams) ([]HoldingsAtRow, error) {
+	rows, err := q.db.Query(ctx, holdingsAt,
+		arg.At,
+		arg.UserID,
+		arg.Tenant,
+		arg.Environment,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HoldingsAtRow{}
+	for rows.Next() {
+		var i HoldingsAtRow
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Venue,
+			&i.Wallet,
+			&i.Code,
+			&i.Total,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const holdingsOf = `-- name: HoldingsOf :many
+SELECT
+    h.account_id,
+    h.wallet,
+    h.code,
+    coalesce(h.available::text, '')::text AS available,
+    coalesce(h.locked::text, '')::text AS locked,
+    coalesce(h.borrowed::text, '')::text AS borrowed,
+    h.total::text AS total,
+    h.at
+FROM holdings AS h
+WHERE h.account_id = ANY($1::uuid[])
+AND (h.total <> 0 OR h.locked <> 0 OR h.borrowed <> 0)
+ORDER BY h.account_id, h.wallet, h.code
+`
+
+type HoldingsOfRow struct {
+	AccountID uuid.UUID
+	Wallet    string
+	Code      string
+	Available string
+	Locked    string
+	Borrowed  string
+	Total     string
+	At        time.Time
+}
+
+// HoldingsOf returns what accounts hold at venues.
+func (q *Queries) HoldingsOf(ctx context.Context, ids []uuid.UUID) ([]HoldingsOfRow, error) {
+	rows, err := q.db.Query(ctx, holdingsOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HoldingsOfRow{}
+	for rows.Next() {
+		var i HoldingsOfRow
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Wallet,
+			&i.Code,
+			&i.Available,
+			&i.Locked,
+			&i.Borrowed,
+			&i.Total,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const keepStream = `-- name: KeepStream :execrows
+UPDATE streams
+SET lease_until = clock_timestamp() + make_interval(secs => $1::float8)
+WHERE account_id = $2
+AND owner = $3::uuid
+AND epoch = $4
+`
+
+type KeepStreamParams struct {
+	Seconds   float64
+	AccountID uuid.UUID
+	Owner     uuid.UUID
+	Epoch     int64
+}
+
+// KeepStream keeps a lease that is still held.
+func (q *Queries) KeepStream(ctx context.Context, arg KeepStreamParams) (int64, error) {
+	result, err := q.db.Exec(ctx, keepStream,
+		arg.Seconds,
+		arg.AccountID,
+		arg.Owner,
+		arg.Epoch,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const linkedLegs = `-- name: LinkedLegs :many
+SELECT
+    v.id AS venue_account,
+    a.id AS account_id,
+    t.chain,
+    c.caip2,
+    t.tx,
+    t.source,
+    t.side,
+    x.caip19,
+    t.amount,
+    t.status,
+    s.address,
+    t.vout
+FROM accounts AS v
+JOIN accounts AS a ON a.user_id = v.user_id AND a.tenant = v.tenant AND a.environment = v.environment AND a.kind <> 'venue' AND a.deleted_at IS NULL
+JOIN account_scripts AS l ON l.account_id = a.id
+JOIN transfers AS t ON t.script_id = l.script_id AND t.tx = ANY($1::bytea[])
+JOIN scripts AS s ON s.id = t.script_id
+JOIN assets AS x ON x.id = t.asset_id
+JOIN cursors AS c ON c.chain = t.chain
+WHERE v.id = ANY($2::uuid[])
+AND t.status IN ('pending', 'confirmed')
+ORDER BY v.id, t.chain, t.tx, t.side, t.source, a.created_at, a.id
+`
+
+type LinkedLegsParams struct {
+	Txs      [][]byte
+	Accounts []uuid.UUID
+}
+
+type LinkedLegsRow struct {
+	VenueAccount uuid.UUID
+	AccountID    uuid.UUID
+	Chain        string
+	Caip2        string
+	Tx           chains.Hash
+	Source       string
+	Side         string
+	Caip19       string
+	Amount       chains.Amount
+	Status       string
+	Address      string
+	Vout         *int64
+}
+
+// LinkedLegs returns the legs that transactions have in accounts on chains of the
+// users of accounts at venues. A leg that left the ledger's chain for good links
+// nothing.
+func (q *Queries) LinkedLegs(ctx context.Context, arg LinkedLegsParams) ([]LinkedLegsRow, error) {
+	rows, err := q.db.Query(ctx, linkedLegs, arg.Txs, arg.Accounts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LinkedLegsRow{}
+	for rows.Next() {
+		var i LinkedLegsRow
+		if err := rows.Scan(
+			&i.VenueAccount,
+			&i.AccountID,
+			&i.Chain,
+			&i.Caip2,
+			&i.Tx,
+			&i.Source,
+			&i.Side,
+			&i.Caip19,
+			&i.Amount,
+			&i.Status,
+			&i.Address,
+			&i.Vout,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const loginOf = `-- name: LoginOf :one
+SELECT login
+FROM logins
+WHERE account_id = $1
+`
+
+// LoginOf returns the venue's own name of the login of an account.
+func (q *Queries) LoginOf(ctx context.Context, accountID uuid.UUID) (string, error) {
+	row := q.db.QueryRow(ctx, loginOf, accountID)
+	var login string
+	err := row.Scan(&login)
+	return login, err
+}
+
 const markVenueSynced = `-- name: MarkVenueSynced :execrows
 UPDATE accounts
-SET
-    synced_at = now(),
-    version = version + 1
+SET synced_at = now()
 WHERE id = $1
 AND synced_at IS NULL
 `
@@ -215,113 +929,492 @@ func (q *Queries) MarkVenueSynced(ctx context.Context, id uuid.UUID) (int64, err
 	return result.RowsAffected(), nil
 }
 
-const moveStream = `-- name: MoveStream :execrows
-UPDATE streams AS s
+const moveStream = `-- name: MoveStream :exec
+UPDATE streams
 SET
-    cursor = $1,
-    synced_at = $2::timestamptz
-FROM accounts AS a
-WHERE s.account_id = $3
-AND s.owner = $4::uuid
-AND s.epoch = $5
-AND a.id = s.account_id
-AND a.deleted_at IS NULL
+    synced_at = coalesce($1::timestamptz, synced_at),
+    valued_at = coalesce($2::timestamptz, valued_at),
+    missing = $3,
+    totals = $4,
+    codes = $5
+WHERE account_id = $6
 `
 
 type MoveStreamParams struct {
-	Cursor    json.RawMessage
-	SyncedAt  time.Time
+	SyncedAt  *time.Time
+	ValuedAt  *time.Time
+	Missing   json.RawMessage
+	Totals    json.RawMessage
+	Codes     []string
+	AccountID uuid.UUID
+}
+
+// MoveStream writes what was read of an account beside what it holds.
+func (q *Queries) MoveStream(ctx context.Context, arg MoveStreamParams) error {
+	_, err := q.db.Exec(ctx, moveStream,
+		arg.SyncedAt,
+		arg.ValuedAt,
+		arg.Missing,
+		arg.Totals,
+		arg.Codes,
+		arg.AccountID,
+	)
+	return err
+}
+
+const peekStream = `-- name: PeekStream :one
+SELECT
+    a.tenant,
+    a.environment,
+    a.venue,
+    a.created_at,
+    s.synced_at,
+    s.missing,
+    s.totals,
+    s.codes,
+    s.status,
+    s.stopped_at
+FROM streams AS s
+JOIN accounts AS a ON a.id = s.account_id
+WHERE s.account_id = $1
+AND s.owner = $2::uuid
+AND s.epoch = $3
+AND a.deleted_at IS NULL
+`
+
+type PeekStreamParams struct {
 	AccountID uuid.UUID
 	Owner     uuid.UUID
 	Epoch     int64
 }
 
-// MoveStream moves the cursor of a stream, and changes no row if the lease is
-// lost or the account gone. The check is the write.
-func (q *Queries) MoveStream(ctx context.Context, arg MoveStreamParams) (int64, error) {
-	result, err := q.db.Exec(ctx, moveStream,
-		arg.Cursor,
-		arg.SyncedAt,
-		arg.AccountID,
-		arg.Owner,
-		arg.Epoch,
+type PeekStreamRow struct {
+	Tenant      string
+	Environment string
+	Venue       string
+	CreatedAt   time.Time
+	SyncedAt    *time.Time
+	Missing     json.RawMessage
+	Totals      json.RawMessage
+	Codes       []string
+	Status      string
+	StoppedAt   *time.Time
+}
+
+// PeekStream is HoldStream without its locks.
+func (q *Queries) PeekStream(ctx context.Context, arg PeekStreamParams) (PeekStreamRow, error) {
+	row := q.db.QueryRow(ctx, peekStream, arg.AccountID, arg.Owner, arg.Epoch)
+	var i PeekStreamRow
+	err := row.Scan(
+		&i.Tenant,
+		&i.Environment,
+		&i.Venue,
+		&i.CreatedAt,
+		&i.SyncedAt,
+		&i.Missing,
+		&i.Totals,
+		&i.Codes,
+		&i.Status,
+		&i.StoppedAt,
 	)
+	return i, err
+}
+
+const putHistory = `-- name: PutHistory :exec
+INSERT INTO histories AS h (account_id, stream, place, progress, since, done_at, due, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (account_id, stream) DO UPDATE
+SET
+    place = EXCLUDED.place,
+    progress = EXCLUDED.progress,
+    since = least(h.since, EXCLUDED.since),
+    done_at = coalesce(EXCLUDED.done_at, h.done_at),
+    due = EXCLUDED.due,
+    failures = 0,
+    reason = '',
+    detail = '',
+    limits = EXCLUDED.limits
+`
+
+type PutHistoryParams struct {
+	AccountID uuid.UUID
+	Stream    string
+	Place     int32
+	Progress  json.RawMessage
+	Since     *time.Time
+	DoneAt    *time.Time
+	Due       time.Time
+	Limits    string
+}
+
+// PutHistory writes how far a history was read.
+func (q *Queries) PutHistory(ctx context.Context, arg PutHistoryParams) error {
+	_, err := q.db.Exec(ctx, putHistory,
+		arg.AccountID,
+		arg.Stream,
+		arg.Place,
+		arg.Progress,
+		arg.Since,
+		arg.DoneAt,
+		arg.Due,
+		arg.Limits,
+	)
+	return err
+}
+
+const putHoldings = `-- name: PutHoldings :exec
+INSERT INTO holdings AS h (account_id, tenant, environment, wallet, code, available, locked, borrowed, total, at)
+SELECT
+    $1,
+    $2,
+    $3,
+    n.wallet,
+    n.code,
+    NULLIF(n.available, '')::numeric,
+    NULLIF(n.locked, '')::numeric,
+    NULLIF(n.borrowed, '')::numeric,
+    n.total::numeric,
+    $4::timestamptz
+FROM (
+    SELECT
+        unnest($5::text[]) AS wallet,
+        unnest($6::text[]) AS code,
+        unnest($7::text[]) AS available,
+        unnest($8::text[]) AS locked,
+        unnest($9::text[]) AS borrowed,
+        unnest($10::text[]) AS total
+) AS n
+ON CONFLICT (account_id, wallet, code) DO UPDATE
+SET
+    available = EXCLUDED.available,
+    locked = EXCLUDED.locked,
+    borrowed = EXCLUDED.borrowed,
+    total = EXCLUDED.total,
+    at = EXCLUDED.at
+`
+
+type PutHoldingsParams struct {
+	AccountID   uuid.UUID
+	Tenant      string
+	Environment string
+	At          time.Time
+	Wallets     []string
+	Codes       []string
+	Availables  []string
+	Lockeds     []string
+	Borroweds   []string
+	Totals      []string
+}
+
+// PutHoldings writes what an account holds where it changed.
+func (q *Queries) PutHoldings(ctx context.Context, arg PutHoldingsParams) error {
+	_, err := q.db.Exec(ctx, putHoldings,
+		arg.AccountID,
+		arg.Tenant,
+		arg.Environment,
+		arg.At,
+		arg.Wallets,
+		arg.Codes,
+		arg.Availables,
+		arg.Lockeds,
+		arg.Borroweds,
+		arg.Totals,
+	)
+	return err
+}
+
+const putStreamState = `-- name: PutStreamState :exec
+UPDATE streams
+SET
+    status = $1,
+    since = CASE WHEN status = $1 AND reason = $2 THEN since ELSE now() END,
+    reason = $2,
+    code = $3,
+    detail = $4,
+    hint = $5,
+    failures = CASE WHEN $2 = '' THEN 0 ELSE failures + 1 END,
+    stopped_at = $6
+WHERE account_id = $7
+`
+
+type PutStreamStateParams struct {
+	Status    string
+	Reason    string
+	Code      string
+	Detail    string
+	Hint      string
+	StoppedAt *time.Time
+	AccountID uuid.UUID
+}
+
+// PutStreamState writes how a reading ended.
+func (q *Queries) PutStreamState(ctx context.Context, arg PutStreamStateParams) error {
+	_, err := q.db.Exec(ctx, putStreamState,
+		arg.Status,
+		arg.Reason,
+		arg.Code,
+		arg.Detail,
+		arg.Hint,
+		arg.StoppedAt,
+		arg.AccountID,
+	)
+	return err
+}
+
+const putVenueEvents = `-- name: PutVenueEvents :exec
+INSERT INTO events (tenant, environment, type, chain, account_id, resource_id, resource_version, data)
+SELECT
+    $1,
+    $2,
+    n.type,
+    '',
+    $3::uuid,
+    n.resource_id,
+    n.resource_version,
+    n.data::jsonb
+FROM (
+    SELECT
+        unnest($4::text[]) AS type,
+        unnest($5::text[]) AS resource_id,
+        unnest($6::bigint[]) AS resource_version,
+        unnest($7::text[]) AS data,
+        generate_subscripts($4::text[], 1) AS place
+) AS n
+ORDER BY n.place
+`
+
+type PutVenueEventsParams struct {
+	Tenant           string
+	Environment      string
+	AccountID        uuid.UUID
+	Types            []string
+	ResourceIds      []string
+	ResourceVersions []int64
+	Datas            []string
+}
+
+// PutVenueEvents writes events of an account at a venue, in their order.
+func (q *Queries) PutVenueEvents(ctx context.Context, arg PutVenueEventsParams) error {
+	_, err := q.db.Exec(ctx, putVenueEvents,
+		arg.Tenant,
+		arg.Environment,
+		arg.AccountID,
+		arg.Types,
+		arg.ResourceIds,
+		arg.ResourceVersions,
+		arg.Datas,
+	)
+	return err
+}
+
+const putVenueMovements = `-- name: PutVenueMovements :many
+INSERT INTO venue_movements AS m (account_id, digest, tenant, environment, stream, kind, status, shown, at, tx, data)
+SELECT
+    $1,
+    n.digest,
+    $2,
+    $3,
+    $4,
+    n.kind,
+    n.status,
+    n.shown,
+    n.at,
+    CASE WHEN length(n.tx) = 32 THEN n.tx END,
+    n.data::jsonb
+FROM (
+    SELECT
+        unnest($5::bytea[]) AS digest,
+        unnest($6::text[]) AS kind,
+        unnest($7::text[]) AS status,
+        unnest($8::boolean[]) AS shown,
+        unnest($9::timestamptz[]) AS at,
+        unnest($10::bytea[]) AS tx,
+        unnest($11::text[]) AS data
+) AS n
+ON CONFLICT (account_id, digest) DO UPDATE
+SET
+    version = m.version + 1,
+    kind = EXCLUDED.kind,
+    status = EXCLUDED.status,
+    shown = EXCLUDED.shown,
+    at = EXCLUDED.at,
+    tx = EXCLUDED.tx,
+    data = EXCLUDED.data,
+    changed_at = now()
+RETURNING m.id, m.digest, m.version
+`
+
+type PutVenueMovementsParams struct {
+	AccountID   uuid.UUID
+	Tenant      string
+	Environment string
+	Stream      string
+	Digests     [][]byte
+	Kinds       []string
+	Statuses    []string
+	Shown       []bool
+	Ats         []time.Time
+	Txs         [][]byte
+	Datas       []string
+}
+
+type PutVenueMovementsRow struct {
+	ID      int64
+	Digest  []byte
+	Version int64
+}
+
+// PutVenueMovements writes rows of a history that are new or changed.
+func (q *Queries) PutVenueMovements(ctx context.Context, arg PutVenueMovementsParams) ([]PutVenueMovementsRow, error) {
+	rows, err := q.db.Query(ctx, putVenueMovements,
+		arg.AccountID,
+		arg.Tenant,
+		arg.Environment,
+		arg.Stream,
+		arg.Digests,
+		arg.Kinds,
+		arg.Statuses,
+		arg.Shown,
+		arg.Ats,
+		arg.Txs,
+		arg.Datas,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PutVenueMovementsRow{}
+	for rows.Next() {
+		var i PutVenueMovementsRow
+		if err := rows.Scan(&i.ID, &i.Digest, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const renameVenueWallet = `-- name: RenameVenueWallet :exec
+UPDATE accounts
+SET
+    wallet = $1,
+    wallet_digest = $2
+WHERE id = $3
+`
+
+type RenameVenueWalletParams struct {
+	Wallet       string
+	WalletDigest []byte
+	ID           uuid.UUID
+}
+
+// RenameVenueWallet gives an account at a venue the name of another key.
+func (q *Queries) RenameVenueWallet(ctx context.Context, arg RenameVenueWalletParams) error {
+	_, err := q.db.Exec(ctx, renameVenueWallet, arg.Wallet, arg.WalletDigest, arg.ID)
+	return err
+}
+
+const replaceLogin = `-- name: ReplaceLogin :exec
+UPDATE logins
+SET
+    region = $1,
+    login = $2,
+    sealed = $3,
+    warnings = $4
+WHERE account_id = $5
+`
+
+type ReplaceLoginParams struct {
+	Region    string
+	Login     string
+	Sealed    []byte
+	Warnings  json.RawMessage
+	AccountID uuid.UUID
+}
+
+// ReplaceLogin puts credentials in place of those an account has.
+func (q *Queries) ReplaceLogin(ctx context.Context, arg ReplaceLoginParams) error {
+	_, err := q.db.Exec(ctx, replaceLogin,
+		arg.Region,
+		arg.Login,
+		arg.Sealed,
+		arg.Warnings,
+		arg.AccountID,
+	)
+	return err
+}
+
+const resumeStream = `-- name: ResumeStream :execrows
+UPDATE streams
+SET
+    owner = NULL,
+    epoch = epoch + 1,
+    lease_until = '-infinity',
+    balances_due = now(),
+    history_due = now(),
+    failures = 0,
+    status = CASE WHEN synced_at IS NULL THEN 'syncing' ELSE 'degraded' END,
+    since = now()
+WHERE account_id = $1
+`
+
+// ResumeStream lets an account be read again at once, by nobody who reads it now.
+func (q *Queries) ResumeStream(ctx context.Context, accountID uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, resumeStream, accountID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const putHoldings = `-- name: PutHoldings :exec
-INSERT INTO holdings AS h (account_id, tenant, environment, wallet, code, amount, decimals, updated_at)
-SELECT
-    a.id,
-    a.tenant,
-    a.environment,
-    n.wallet,
-    n.code,
-    n.amount,
-    n.decimals,
-    $1::timestamptz
-FROM (
-    SELECT
-        unnest($2::text[]) AS wallet,
-        unnest($3::text[]) AS code,
-        unnest($4::numeric[]) AS amount,
-        unnest($5::integer[]) AS decimals
-) AS n
-JOIN accounts AS a ON a.id = $6
-ON CONFLICT (account_id, wallet, code) DO UPDATE
+const streamStatus = `-- name: StreamStatus :one
+SELECT status
+FROM streams
+WHERE account_id = $1
+`
+
+// StreamStatus returns the status of a stream, or no row if there is none.
+func (q *Queries) StreamStatus(ctx context.Context, accountID uuid.UUID) (string, error) {
+	row := q.db.QueryRow(ctx, streamStatus, accountID)
+	var status string
+	err := row.Scan(&status)
+	return status, err
+}
+
+const takeNonce = `-- name: TakeNonce :one
+INSERT INTO nonces AS n (name, last, owner, lease_until)
+VALUES ($1, $2, $3::uuid, clock_timestamp() + make_interval(secs => $4::float8))
+ON CONFLICT (name) DO UPDATE
 SET
-    amount = EXCLUDED.amount,
-    decimals = EXCLUDED.decimals,
-    updated_at = EXCLUDED.updated_at
+    last = greatest(n.last + 1, EXCLUDED.last),
+    owner = EXCLUDED.owner,
+    lease_until = EXCLUDED.lease_until
+WHERE n.owner IS NULL OR n.lease_until < clock_timestamp()
+RETURNING n.last
 `
 
-type PutHoldingsParams struct {
-	UpdatedAt time.Time
-	Wallets   []string
-	Codes     []string
-	Amounts   []chains.Amount
-	Decimals  []int32
-	AccountID uuid.UUID
+type TakeNonceParams struct {
+	Name    string
+	Least   int64
+	Owner   uuid.UUID
+	Seconds float64
 }
 
-// PutHoldings writes what an account holds.
-func (q *Queries) PutHoldings(ctx context.Context, arg PutHoldingsParams) error {
-	_, err := q.db.Exec(ctx, putHoldings,
-		arg.UpdatedAt,
-		arg.Wallets,
-		arg.Codes,
-		arg.Amounts,
-		arg.Decimals,
-		arg.AccountID,
+// TakeNonce takes the turn of a key with a number above all before, or returns no
+// row while another has the turn.
+func (q *Queries) TakeNonce(ctx context.Context, arg TakeNonceParams) (int64, error) {
+	row := q.db.QueryRow(ctx, takeNonce,
+		arg.Name,
+		arg.Least,
+		arg.Owner,
+		arg.Seconds,
 	)
-	return err
-}
-
-const streamSynced = `-- name: StreamSynced :one
-SELECT s.synced_at
-FROM streams AS s
-JOIN accounts AS a ON a.id = s.account_id
-WHERE a.id = $1
-AND a.tenant = $2
-AND a.environment = $3
-AND a.deleted_at IS NULL
-`
-
-type StreamSyncedParams struct {
-	ID          uuid.UUID
-	Tenant      string
-	Environment string
-}
-
-// StreamSynced returns when a venue account of a realm was last read.
-func (q *Queries) StreamSynced(ctx context.Context, arg StreamSyncedParams) (*time.Time, error) {
-	row := q.db.QueryRow(ctx, streamSynced, arg.ID, arg.Tenant, arg.Environment)
-	var synced_at *time.Time
-	err := row.Scan(&synced_at)
-	return synced_at, err
+	var last int64
+	err := row.Scan(&last)
+	return last, err
 }
 
 const takeStream = `-- name: TakeStream :one
@@ -330,12 +1423,25 @@ SET
     epoch = CASE WHEN s.owner = $1::uuid THEN s.epoch ELSE s.epoch + 1 END,
     owner = $1::uuid,
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
-FROM accounts AS a
+FROM accounts AS a, logins AS l
 WHERE s.account_id = $3
 AND a.id = s.account_id
-AND a.deleted_at IS NULL
+AND l.account_id = s.account_id
+AND s.status <> 'stopped'
 AND (s.owner = $1::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp())
-RETURNING s.epoch, s.cursor, s.synced_at, a.venue
+RETURNING
+    s.epoch,
+    s.synced_at,
+    s.valued_at,
+    s.balances_due,
+    s.history_due,
+    s.failures,
+    s.codes,
+    a.venue,
+    a.tenant,
+    a.environment,
+    a.created_at,
+    l.sealed
 `
 
 type TakeStreamParams struct {
@@ -345,43 +1451,486 @@ type TakeStreamParams struct {
 }
 
 type TakeStreamRow struct {
-	Epoch    int64
-	Cursor   json.RawMessage
-	SyncedAt *time.Time
-	Venue    string
+	Epoch       int64
+	SyncedAt    *time.Time
+	ValuedAt    *time.Time
+	BalancesDue time.Time
+	HistoryDue  time.Time
+	Failures    int32
+	Codes       []string
+	Venue       string
+	Tenant      string
+	Environment string
+	CreatedAt   time.Time
+	Sealed      []byte
 }
 
 // TakeStream takes or keeps the lease of a stream by the database's clock, and
-// returns no row while another owner holds it.
+// returns no row while another owner holds it, or the account is stopped.
 func (q *Queries) TakeStream(ctx context.Context, arg TakeStreamParams) (TakeStreamRow, error) {
 	row := q.db.QueryRow(ctx, takeStream, arg.Owner, arg.Seconds, arg.AccountID)
 	var i TakeStreamRow
 	err := row.Scan(
 		&i.Epoch,
-		&i.Cursor,
 		&i.SyncedAt,
+		&i.ValuedAt,
+		&i.BalancesDue,
+		&i.HistoryDue,
+		&i.Failures,
+		&i.Codes,
 		&i.Venue,
+		&i.Tenant,
+		&i.Environment,
+		&i.CreatedAt,
+		&i.Sealed,
 	)
 	return i, err
 }
 
-const venueSyncedEvent = `-- name: VenueSyncedEvent :exec
-INSERT INTO events (tenant, environment, type, chain, account_id, resource_id, resource_version, data)
+const userVenueAccounts = `-- name: UserVenueAccounts :many
 SELECT
-    a.tenant,
-    a.environment,
-    'account.synced',
-    '',
-    a.id,
-    a.id::text,
-    a.version,
-    jsonb_build_object('venue', a.venue)
+    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at, a.venue, a.created_by, a.meta_data,
+    s.balances_due,
+    s.synced_at AS read_at,
+    s.status,
+    s.reason,
+    s.code,
+    s.detail,
+    s.hint,
+    s.since,
+    s.missing,
+    s.totals,
+    l.region,
+    l.login,
+    l.warnings
 FROM accounts AS a
-WHERE a.id = $1
+JOIN streams AS s ON s.account_id = a.id
+JOIN logins AS l ON l.account_id = a.id
+WHERE a.user_id = $1
+AND a.tenant = $2
+AND a.environment = $3
+AND a.deleted_at IS NULL
+ORDER BY a.created_at, a.id
 `
 
-// VenueSyncedEvent writes the event of that.
-func (q *Queries) VenueSyncedEvent(ctx context.Context, id uuid.UUID) error {
-	_, err := q.db.Exec(ctx, venueSyncedEvent, id)
-	return err
+type UserVenueAccountsParams struct {
+	UserID      uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+type UserVenueAccountsRow struct {
+	Account     Account
+	BalancesDue time.Time
+	ReadAt      *time.Time
+	Status      string
+	Reason      string
+	Code        string
+	Detail      string
+	Hint        string
+	Since       *time.Time
+	Missing     json.RawMessage
+	Totals      json.RawMessage
+	Region      string
+	Login       string
+	Warnings    json.RawMessage
+}
+
+// UserVenueAccounts returns the accounts of a user at venues, oldest first.
+func (q *Queries) UserVenueAccounts(ctx context.Context, arg UserVenueAccountsParams) ([]UserVenueAccountsRow, error) {
+	rows, err := q.db.Query(ctx, userVenueAccounts, arg.UserID, arg.Tenant, arg.Environment)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UserVenueAccountsRow{}
+	for rows.Next() {
+		var i UserVenueAccountsRow
+		if err := rows.Scan(
+			&i.Account.ID,
+			&i.Account.Tenant,
+			&i.Account.Environment,
+			&i.Account.UserID,
+			&i.Account.Chain,
+			&i.Account.Kind,
+			&i.Account.Wallet,
+			&i.Account.WalletDigest,
+			&i.Account.Name,
+			&i.Account.Description,
+			&i.Account.Version,
+			&i.Account.CreatedAt,
+			&i.Account.SyncedAt,
+			&i.Account.DeletedAt,
+			&i.Account.Venue,
+			&i.Account.CreatedBy,
+			&i.Account.MetaData,
+			&i.BalancesDue,
+			&i.ReadAt,
+			&i.Status,
+			&i.Reason,
+			&i.Code,
+			&i.Detail,
+			&i.Hint,
+			&i.Since,
+			&i.Missing,
+			&i.Totals,
+			&i.Region,
+			&i.Login,
+			&i.Warnings,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const venueAccount = `-- name: VenueAccount :one
+SELECT
+    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at, a.venue, a.created_by, a.meta_data,
+    s.balances_due,
+    s.synced_at AS read_at,
+    s.status,
+    s.reason,
+    s.code,
+    s.detail,
+    s.hint,
+    s.since,
+    s.missing,
+    s.totals,
+    l.region,
+    l.login,
+    l.warnings
+FROM accounts AS a
+JOIN streams AS s ON s.account_id = a.id
+JOIN logins AS l ON l.account_id = a.id
+WHERE a.id = $1
+AND a.tenant = $2
+AND a.environment = $3
+AND a.deleted_at IS NULL
+`
+
+type VenueAccountParams struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+type VenueAccountRow struct {
+	Account     Account
+	BalancesDue time.Time
+	ReadAt      *time.Time
+	Status      string
+	Reason      string
+	Code        string
+	Detail      string
+	Hint        string
+	Since       *time.Time
+	Missing     json.RawMessage
+	Totals      json.RawMessage
+	Region      string
+	Login       string
+	Warnings    json.RawMessage
+}
+
+// VenueAccount returns one account at a venue.
+func (q *Queries) VenueAccount(ctx context.Context, arg VenueAccountParams) (VenueAccountRow, error) {
+	row := q.db.QueryRow(ctx, venueAccount, arg.ID, arg.Tenant, arg.Environment)
+	var i VenueAccountRow
+	err := row.Scan(
+		&i.Account.ID,
+		&i.Account.Tenant,
+		&i.Account.Environment,
+		&i.Account.UserID,
+		&i.Account.Chain,
+		&i.Account.Kind,
+		&i.Account.Wallet,
+		&i.Account.WalletDigest,
+		&i.Account.Name,
+		&i.Account.Description,
+		&i.Account.Version,
+		&i.Account.CreatedAt,
+		&i.Account.SyncedAt,
+		&i.Account.DeletedAt,
+		&i.Account.Venue,
+		&i.Account.CreatedBy,
+		&i.Account.MetaData,
+		&i.BalancesDue,
+		&i.ReadAt,
+		&i.Status,
+		&i.Reason,
+		&i.Code,
+		&i.Detail,
+		&i.Hint,
+		&i.Since,
+		&i.Missing,
+		&i.Totals,
+		&i.Region,
+		&i.Login,
+		&i.Warnings,
+	)
+	return i, err
+}
+
+const venueMovements = `-- name: VenueMovements :many
+SELECT
+    m.id,
+    m.account_id,
+    a.venue,
+    m.version,
+    m.stream,
+    m.shown,
+    m.at,
+    m.tx,
+    m.data,
+    m.first_seen
+FROM venue_movements AS m
+JOIN accounts AS a ON a.id = m.account_id
+WHERE m.account_id = ANY($1::uuid[])
+AND a.tenant = $2
+AND a.environment = $3
+AND a.deleted_at IS NULL
+AND ($4::timestamptz IS NULL OR m.at >= $4::timestamptz)
+AND ($5::timestamptz IS NULL OR m.at < $5::timestamptz)
+AND (cardinality($6::text[]) = 0 OR m.kind = ANY($6::text[]))
+AND (cardinality($7::text[]) = 0 OR m.status = ANY($7::text[]))
+AND (m.shown OR NOT $8::boolean)
+AND (cardinality($9::text[]) = 0 OR m.stream = ANY($9::text[]))
+AND ($10::timestamptz IS NULL OR (m.at, m.id) < ($10::timestamptz, $11::bigint))
+ORDER BY m.at DESC, m.id DESC
+LIMIT $12
+`
+
+type VenueMovementsParams struct {
+	Accounts    []uuid.UUID
+	Tenant      string
+	Environment string
+	Since       *time.Time
+	Until       *time.Time
+	Kinds       []string
+	Statuses    []string
+	OnlyShown   bool
+	Streams     []string
+	AfterAt     *time.Time
+	AfterID     int64
+	Rows        int32
+}
+
+type VenueMovementsRow struct {
+	ID        int64
+	AccountID uuid.UUID
+	Venue     string
+	Version   int64
+	Stream    string
+	Shown     bool
+	At        time.Time
+	Tx        []byte
+	Data      json.RawMessage
+	FirstSeen time.Time
+}
+
+// VenueMovements returns movements of accounts of a realm, newest first.
+func (q *Queries) VenueMovements(ctx context.Context, arg VenueMovementsParams) ([]VenueMovementsRow, error) {
+	rows, err := q.db.Query(ctx, venueMovements,
+		arg.Accounts,
+		arg.Tenant,
+		arg.Environment,
+		arg.Since,
+		arg.Until,
+		arg.Kinds,
+		arg.Statuses,
+		arg.OnlyShown,
+		arg.Streams,
+		arg.AfterAt,
+		arg.AfterID,
+		arg.Rows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []VenueMovementsRow{}
+	for rows.Next() {
+		var i VenueMovementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AccountID,
+			&i.Venue,
+			&i.Version,
+			&i.Stream,
+			&i.Shown,
+			&i.At,
+			&i.Tx,
+			&i.Data,
+			&i.FirstSeen,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const venueMovementsByDigest = `-- name: VenueMovementsByDigest :many
+SELECT
+    id,
+    digest,
+    version,
+    status,
+    data
+FROM venue_movements
+WHERE account_id = $1
+AND digest = ANY($2::bytea[])
+`
+
+type VenueMovementsByDigestParams struct {
+	AccountID uuid.UUID
+	Digests   [][]byte
+}
+
+type VenueMovementsByDigestRow struct {
+	ID      int64
+	Digest  []byte
+	Version int64
+	Status  string
+	Data    json.RawMessage
+}
+
+// VenueMovementsByDigest returns the rows of an account that are there already.
+func (q *Queries) VenueMovementsByDigest(ctx context.Context, arg VenueMovementsByDigestParams) ([]VenueMovementsByDigestRow, error) {
+	rows, err := q.db.Query(ctx, venueMovementsByDigest, arg.AccountID, arg.Digests)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []VenueMovementsByDigestRow{}
+	for rows.Next() {
+		var i VenueMovementsByDigestRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Digest,
+			&i.Version,
+			&i.Status,
+			&i.Data,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const venueMovementsByTx = `-- name: VenueMovementsByTx :many
+SELECT
+    m.id,
+    m.account_id,
+    a.venue,
+    m.version,
+    m.stream,
+    m.shown,
+    m.at,
+    m.tx,
+    m.data,
+    m.first_seen
+FROM venue_movements AS m
+JOIN accounts AS a ON a.id = m.account_id
+WHERE m.tx = ANY($1::bytea[])
+AND a.user_id = $2
+AND a.tenant = $3
+AND a.environment = $4
+AND a.deleted_at IS NULL
+ORDER BY m.at DESC, m.id DESC
+`
+
+type VenueMovementsByTxParams struct {
+	Txs         [][]byte
+	UserID      uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+type VenueMovementsByTxRow struct {
+	ID        int64
+	AccountID uuid.UUID
+	Venue     string
+	Version   int64
+	Stream    string
+	Shown     bool
+	At        time.Time
+	Tx        []byte
+	Data      json.RawMessage
+	FirstSeen time.Time
+}
+
+// VenueMovementsByTx returns movements of the accounts of a user that carry one of
+// some transactions.
+func (q *Queries) VenueMovementsByTx(ctx context.Context, arg VenueMovementsByTxParams) ([]VenueMovementsByTxRow, error) {
+	rows, err := q.db.Query(ctx, venueMovementsByTx,
+		arg.Txs,
+		arg.UserID,
+		arg.Tenant,
+		arg.Environment,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []VenueMovementsByTxRow{}
+	for rows.Next() {
+		var i VenueMovementsByTxRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AccountID,
+			&i.Venue,
+			&i.Version,
+			&i.Stream,
+			&i.Shown,
+			&i.At,
+			&i.Tx,
+			&i.Data,
+			&i.FirstSeen,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const venueWalletTaken = `-- name: VenueWalletTaken :one
+SELECT EXISTS (
+    SELECT
+    FROM accounts
+    WHERE user_id = $1
+    AND chain = ''
+    AND wallet_digest = $2
+    AND deleted_at IS NULL
+    AND id <> $3
+)
+`
+
+type VenueWalletTakenParams struct {
+	UserID       uuid.UUID
+	WalletDigest []byte
+	ID           uuid.UUID
+}
+
+// VenueWalletTaken reports whether another account of a user has a login.
+func (q *Queries) VenueWalletTaken(ctx context.Context, arg VenueWalletTakenParams) (bool, error) {
+	row := q.db.QueryRow(ctx, venueWalletTaken, arg.UserID, arg.WalletDigest, arg.ID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }

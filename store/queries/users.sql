@@ -74,9 +74,10 @@ AND tenant = @tenant
 AND environment = @environment
 AND deleted_at IS NULL;
 
--- name: DeleteAccountsOf :exec
+-- name: DeleteAccountsOf :many
 -- DeleteAccountsOf ends every account of a user.
 UPDATE accounts
 SET deleted_at = now()
 WHERE user_id = @user_id
-AND deleted_at IS NULL;
+AND deleted_at IS NULL
+RETURNING id;
