@@ -3,6 +3,7 @@ package indexer
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/robfig/cron/v3"
 	"github.com/rs/zerolog"
@@ -37,4 +38,19 @@ func RunJobs(ctx context.Context, jobs []Job, log zerolog.Logger) error {
 	<-ctx.Done()
 	<-c.Stop().Done()
 	return context.Cause(ctx)
+}
+
+// Schedule says when something is done next.
+type Schedule interface {
+	// Next returns the first time after t.
+	Next(t time.Time) time.Time
+}
+
+// ParseSchedule reads a schedule as Job.Spec has it, in UTC.
+func ParseSchedule(spec string) (Schedule, error) { //nolint:ireturn // the library's own
+	schedule, err := cron.ParseStandard("CRON_TZ=UTC " + spec)
+	if err != nil {
+		return nil, fmt.Errorf("read schedule %q: %w", spec, err)
+	}
+	return schedule, nil
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,9 @@ const (
 	// pollInterval is how long a job waits where notifications do not arrive.
 	pollInterval = 100 * time.Millisecond
 
+	// doneTime is how long a job that was done stays in the table.
+	doneTime = 5 * time.Minute
+
 	slots = 2
 )
 
@@ -36,12 +40,20 @@ type Config struct {
 	// Search searches the past of a chain until nothing is left, or ctx ends.
 	// An error makes the job come again after some seconds.
 	Search func(ctx context.Context, chain string) error
+
+	// Visit has a turn at an account at a venue: see indexer.Poller. Without it
+	// this process has none.
+	Visit func(ctx context.Context, account uuid.UUID) error
+
+	// VenueWorkers is how many turns this process has at once; 0 for 32.
+	VenueWorkers int
 }
 
 // Client enqueues jobs, and works them once it was started.
 type Client struct {
 	river *river.Client[pgx.Tx]
 	owner uuid.UUID // of this process
+	asked *asked
 }
 
 // New returns a client that works nothing yet.
@@ -49,6 +61,7 @@ func New(cfg Config) (*Client, error) {
 	owner := uuid.New()
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &backfillWorker{searches: cfg.Searches, owner: owner, search: cfg.Search})
+	asked := &asked{}
 	count := 4
 	if cfg.Workers > 0 {
 		count = cfg.Workers
@@ -59,6 +72,16 @@ func New(cfg Config) (*Client, error) {
 		FetchCooldown: fetchCooldown,
 		PollOnly:      cfg.PollOnly,
 		Logger:        slog.New(zerolog.NewSlogHandler(cfg.Log)),
+
+		// Nobody asks for jobs that were done, and venues are read all day.
+		CompletedJobRetentionPeriod: doneTime,
+
+		// A search may run for days and is never taken for stuck: see its Timeout.
+		RescueStuckJobsAfter: visitTime + time.Minute,
+	}
+	if cfg.Visit != nil {
+		river.AddWorker(workers, &turnWorker{visit: cfg.Visit, asked: asked})
+		settings.Queues[venueQueue] = river.QueueConfig{MaxWorkers: cmp.Or(cfg.VenueWorkers, venueWorkers)}
 	}
 	if cfg.PollOnly {
 		settings.FetchPollInterval = pollInterval
@@ -67,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare jobs: %w", err)
 	}
-	return &Client{river: client, owner: owner}, nil
+	return &Client{river: client, owner: owner, asked: asked}, nil
 }
 
 // Start begins to work jobs. When ctx ends, those under way are cancelled; Stop
