@@ -130,21 +130,22 @@ func (v *visit) value(ctx context.Context, read venue.Balances) error {
 	valued := Valued{At: time.Now()}
 	for _, worth := range worths {
 		if worth.Total.Known() && exact(worth.Total) {
-			valued.Totals = append(valued.Totals, VenueTotal{Worth: worth, Sum: sumOf(worth, read.Holdings), At: valued.At.UTC()})
+			valued.Totals = append(valued.Totals, VenueTotal{Worth: worth, Sum: v.sum(worth, read.Holdings), At: valued.At.UTC()})
 		}
 	}
 	return v.sync(ctx, Syncing{Valued: &valued})
 }
 
-// sumOf returns what the holdings that a total is about add up to, unknown if some
-// are in another code: then it takes prices to compare.
-func sumOf(worth venue.Worth, holdings []venue.Holding) venue.Decimal {
+// sum returns what the holdings that a total is about add up to, unknown if some
+// are of another asset: then it takes prices to compare.
+func (v *visit) sum(worth venue.Worth, holdings []venue.Holding) venue.Decimal {
+	asset := v.p.Assets.Identify(v.stream.Venue, worth.Code).Asset
 	sum := venue.NewDecimal(0, 0)
 	for _, h := range holdings {
 		if worth.Wallet != "" && h.Wallet != worth.Wallet {
 			continue
 		}
-		if h.Code != worth.Code {
+		if v.p.Assets.Identify(v.stream.Venue, h.Code).Asset != asset {
 			return venue.Decimal{}
 		}
 		sum = sum.Add(h.Total)

@@ -23,6 +23,8 @@ type Row struct {
 	Amount  string // signed, in whole units
 	TxHash  string
 	Pending bool
+
+	Reversed bool // it was settled, and taken back
 }
 
 // World is the venue's side of one login. A connector's test makes an
@@ -35,7 +37,11 @@ type World struct {
 	seen     []string // method and path of each request
 	fault    func(n int) (Reply, bool)
 	repeat   bool // pages begin with the last row of the page before
+	held     []Held
 }
+
+// Held is what the login holds of one code, in whole units.
+type Held struct{ Code, Available, Locked string }
 
 // Reply is what a fault answers in place of the venue.
 type Reply struct {
@@ -74,6 +80,36 @@ func (w *World) Happen(stream venue.Stream, rows ...Row) {
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
+}
+
+// Hold sets all that the login holds.
+func (w *World) Hold(held ...Held) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = append([]Held{}, held...)
+}
+
+// Held returns what the login holds, or other if nobody has said.
+func (w *World) Held(other ...Held) []Held {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held == nil {
+		return other
+	}
+	return slices.Clone(w.held)
+}
+
+// Plus returns a sum as a venue writes it.
+func Plus(a, b string) string {
+	x, err := venue.ParseDecimal(a)
+	if err != nil {
+		return err.Error()
+	}
+	y, err := venue.ParseDecimal(b)
+	if err != nil {
+		return err.Error()
+	}
+	return x.Add(y.Or(venue.NewDecimal(0, 0))).String()
 }
 
 // Forget removes a row.
