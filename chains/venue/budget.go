@@ -28,11 +28,11 @@ type Budget struct {
 	Leaks bool
 }
 
-// burst returns how much may be taken at once, and how long each unit takes to
-// come back. Where the counter starts anew, half of the limit comes at once and
+// Burst returns how much may be taken at once, and how long each unit takes to
+// come back, for whoever implements Budgets. Limit and Window are above 0. Where the counter starts anew, half of the limit comes at once and
 // the rest over the window, so that no window, wherever it begins, sees more than
 // the limit.
-func (b Budget) burst() (int, time.Duration) {
+func (b Budget) Burst() (int, time.Duration) {
 	if b.Leaks {
 		return b.Limit, b.Window / time.Duration(b.Limit)
 	}
@@ -95,7 +95,7 @@ func (l *Local) Take(_ context.Context, key string, b Budget, cost int) (time.Du
 	if b.Limit <= 0 || b.Window <= 0 {
 		return 0, nil
 	}
-	burst, each := b.burst()
+	burst, each := b.Burst()
 	cost = min(cost, b.Limit)
 	// What costs more than comes at once waits for a budget that was whole for a
 	// while.
@@ -114,7 +114,7 @@ func (l *Local) Used(_ context.Context, key string, b Budget, used int) error {
 	if b.Limit <= 0 || used <= 0 {
 		return nil
 	}
-	_, each := b.burst()
+	_, each := b.Burst()
 	t := l.tab(key)
 	t.full = later(t.full, time.Now().Add(each*time.Duration(min(used, b.Limit))))
 	return nil
