@@ -48,6 +48,7 @@ func (c Config) check(p problems) {
 
 	c.Webhooks.check(p)
 	notNegative(p, "custody.cooling_off", c.Custody.CoolingOff)
+	c.Venues.check(p)
 
 	owners := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Chains)) {

@@ -35,6 +35,7 @@ type Config struct {
 	Secrets  Secrets          `yaml:"secrets"`
 	Webhooks Webhooks         `yaml:"webhooks"`
 	Custody  Custody          `yaml:"custody"`
+	Venues   Venues           `yaml:"venues"`
 	Chains   map[string]Chain `yaml:"chains"`
 }
 
@@ -179,6 +180,7 @@ func (c *Config) settle() {
 	c.API.Limits.PerMinute = cmp.Or(c.API.Limits.PerMinute, 6000)
 	c.API.Limits.AnonymousPerMinute = cmp.Or(c.API.Limits.AnonymousPerMinute, 60)
 	c.Webhooks.settle()
+	c.Venues.settle()
 	for slug, chain := range c.Chains {
 		chain.settle()
 		c.Chains[slug] = chain

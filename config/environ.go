@@ -24,8 +24,11 @@ func elsewhere(name string) bool {
 		"TALLYD_WEBHOOK_VERIFIERS":
 		return true
 	}
-	return false
+	return strings.HasPrefix(name, credentials)
 }
+
+// credentials begins the variables that hold a login at a venue, for commands.
+const credentials = prefix + "VENUE_"
 
 // injected matches what Kubernetes sets in every container for a service named
 // tallyd or tallyd-something: nobody chose it, so it cannot be a mistake.

@@ -52,7 +52,7 @@ Postgres, and serves the balances and transactions of connected accounts.
 
 Try it:    tallyd dev
 Run it:    tallyd migrate --config tallyd.yaml && tallyd serve --config tallyd.yaml
-Look:      tallyd check, tallyd status
+Look:      tallyd check, tallyd status, tallyd venues
 Go on:     tallyd chain resume
 Let in:    tallyd keys, tallyd tenants, tallyd secrets
 
@@ -65,6 +65,6 @@ The commented sample is printed by: tallyd check --sample`,
 		DisableSuggestions: true,
 	}
 	cmd.PersistentFlags().StringP("config", "c", "", "settings file (YAML); default: TALLYD_CONFIG, else variables alone")
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), chainCommand(), keysCommand(), tenantsCommand(), secretsCommand(), balanceCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), chainCommand(), keysCommand(), tenantsCommand(), secretsCommand(), balanceCommand(), venuesCommand(), venueCommand())
 	return cmd
 }

@@ -22,6 +22,9 @@ func settings(cmd *cobra.Command, required ...string) (config.Config, zerolog.Lo
 		return config.Config{}, zerolog.Nop(), fmt.Errorf("read --config: %w", err)
 	}
 	cfg, err := config.Load(cmp.Or(path, os.Getenv("TALLYD_CONFIG")), os.Environ(), required...)
+	if err == nil {
+		err = checkVenues(cfg.Venues)
+	}
 	if err != nil {
 		if !strings.Contains(err.Error(), "\n") {
 			return config.Config{}, zerolog.Nop(), fmt.Errorf("settings are not usable: %w", err)

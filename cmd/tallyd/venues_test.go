@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tallyd/chains/venue"
+	"tallyd/config"
+)
+
+func TestVenuesCommand(t *testing.T) {
+	t.Parallel()
+	out, err := tallyd(t, "venues", "-c", settingsFile(t, "venues: {enabled: [bitmart, blink]}"))
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^bitmart +api_key, api_secret, memo +global +Read-Only +no +earn, permissions$`, out)
+	require.Regexp(t, `(?m)^blink +api_key, \[region\] +main, staging +READ +yes +-$`, out)
+	require.Regexp(t, `(?m)^kraken \(off\) `, out)
+	require.Equal(t, len(venueNames())+1, strings.Count(out, "\n"))
+
+	out, err = tallyd(t, "venues", "bitmart")
+	require.NoError(t, err)
+	for _, want := range []string{
+		"Permissions to tick: Read-Only\n", "does not tell what a key may do", "TALLYD_VENUE_MEMO", "not your user id", "https://api-cloud.bitmart.com", "permissions  unverified",
+	} {
+		require.Contains(t, out, want)
+	}
+	_, err = tallyd(t, "venues", "mtgox")
+	require.ErrorContains(t, err, `no venue "mtgox" is built in; there are binance, `)
+}
+
+func TestVenueSettingsNameWhatIsThere(t *testing.T) {
+	t.Parallel()
+	_, err := tallyd(t, "venues", "-c", settingsFile(t, `venues: {enabled: [blink, mtgox], base_urls: [
+  {venue: mtgox, url: "https://a"}, {venue: okx, region: mars, url: "https://a"}, {venue: okx, host: futures, url: "https://a"},
+  {venue: binance, region: us, host: main, url: "https://a"}]}`))
+	require.Error(t, err)
+	for _, want := range []string{
+		`venues.enabled.1: there is no venue "mtgox", but binance, `, `venues.base_urls.0.venue: there is no`, `venues.base_urls.1.region: okx has no region "mars"`,
+		`venues.base_urls.2.host: okx has no host "futures" there`,
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.NotContains(t, err.Error(), "base_urls.3")
+	_, err = tallyd(t, "venues", "-c", settingsFile(t, "venues: {enabled: [none]}"))
+	require.NoError(t, err)
+}
+
+// What venue check tells of a login, and of one that is refused.
+func TestVenueCheck(t *testing.T) {
+	t.Parallel()
+	e := newExchanges(t)
+	e.set(func(e *exchanges) {
+		e.keys["blink_writes"], e.keys["blink_everything"] = []string{"READ", "WRITE"}, []string{}
+		e.windDown = "PRE_CUTOFF"
+	})
+	check := func(name string, login map[string]string) (string, error) {
+		v, err := venueNamed(name)
+		require.NoError(t, err)
+		var out bytes.Buffer
+		err = checkVenue(t.Context(), v, e.settings(), venue.NewCredentials(login), &out)
+		for _, secret := range login {
+			if len(secret) > 10 {
+				require.NotContains(t, out.String(), secret)
+				if err != nil {
+					require.NotContains(t, err.Error(), secret)
+				}
+			}
+		}
+		return out.String(), err
+	}
+	out, err := check("blink", map[string]string{"api_key": blinkKey, "region": "staging"})
+	require.NoError(t, err)
+	require.Contains(t, out, "Blink, region staging\nrights: the key can only read (READ)\nlogin: blink-account\n")
+	require.Contains(t, out, "account: closing: Blink ends custody")
+	require.Regexp(t, `(?m)^spot +BTC +0.0015 +- +- +- +bip122:000000000019d6689c085ae165831e93/slip44:0$`, out)
+	require.Regexp(t, `(?m)^spot +USD +12.5 `, out)
+	require.Regexp(t, `(?m)^transactions +to the beginning +deposits on chain below`, out)
+
+	out, err = check("bitmart", map[string]string{"api_key": bitmartKey, "api_secret": bitmartSecret, "memo": bitmartMemo})
+	require.NoError(t, err)
+	require.Contains(t, out, "does not say what the key may do")
+	require.Regexp(t, `(?m)^earn +NOT READ +not_read: there are savings`, out)
+
+	for _, test := range []struct {
+		name, venue, want string
+		login             map[string]string
+	}{
+		{name: "Strong", venue: "blink", login: map[string]string{"api_key": "blink_writes"}, want: "tallyd does not take this key: the key can do more than read: WRITE; make one with: READ"},
+		{name: "WithoutScopes", venue: "blink", login: map[string]string{"api_key": "blink_everything"}, want: "no scopes, which is full access"},
+		{name: "Unknown", venue: "blink", login: map[string]string{"api_key": "blink_unknown"}, want: "check the login: blink: key_refused"},
+		{name: "Memo", venue: "bitmart", login: map[string]string{"api_key": bitmartKey, "api_secret": bitmartSecret, "memo": "12345678"}, want: "not your user id"},
+		{name: "Nothing", venue: "bitmart", login: map[string]string{"api_key": bitmartKey}, want: "bitmart needs TALLYD_VENUE_API_SECRET and TALLYD_VENUE_MEMO in the environment"},
+		{name: "Region", venue: "blink", login: map[string]string{"api_key": blinkKey, "region": "mars"}, want: "region"},
+	} {
+		_, err := check(test.venue, test.login)
+		require.ErrorContains(t, err, test.want, test.name)
+	}
+}
+
+// The command takes the login from the environment.
+func TestVenueCheckCommand(t *testing.T) { //nolint:paralleltest // it sets variables
+	e := newExchanges(t)
+	t.Setenv("TALLYD_VENUE_API_KEY", blinkKey)
+	t.Setenv("TALLYD_VENUES_BASE_URLS_0_VENUE", "blink")
+	t.Setenv("TALLYD_VENUES_BASE_URLS_0_URL", e.URL)
+	out, err := tallyd(t, "venue", "check", "blink")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "rights: the key can only read")
+	require.Positive(t, e.count("/graphql"))
+	_, err = tallyd(t, "venue", "check", "blink", blinkKey)
+	require.ErrorContains(t, err, "takes NAME; arguments given: 2")
+}
+
+// Every setting of how venues are asked reaches the transport.
+func TestEverySettingOfVenuesIsWired(t *testing.T) {
+	t.Parallel()
+	o := transportOptions(config.Venues{UserAgent: "agent", Patience: 1, Timeout: 2, BaseURLs: []config.BaseURL{{Venue: "okx", URL: config.NewURL("https://a")}}})
+	require.Equal(t, "agent", o.UserAgent)
+	require.EqualValues(t, 1, o.Patience)
+	require.EqualValues(t, 2, o.Timeout)
+	require.Equal(t, "https://a", o.Base("okx", "global", ""))
+	require.Equal(t, userAgent(), transportOptions(config.Venues{}).UserAgent)
+}
