@@ -98,7 +98,7 @@ func TestBadInput(t *testing.T) {
 		// Routes.
 		{"UnknownRoute", "GET", "/v1/nope/" + canary, ``, mine, 404, "no_route", "Not Found"},
 		{"Method", "PUT", "/v1/onchain/btc/connect", ``, mine, 405, "method_not_allowed", `"detail":"Method Not Allowed"`},
-		{"ExchangeIsNotServed", "GET", "/v1/exchange/kraken/connect", ``, mine, 404, "no_route", ""},
+		{"UnknownVenue", "POST", "/v1/exchange/kraken/connect", `{"api_key":"` + canary + `"}`, mine, 404, "not_found", ""},
 
 		// Ids.
 		{"MalformedUser", "GET", "/v1/users/" + canary, ``, key, 400, "invalid_input", `"id":["invalid value"]`},

@@ -190,6 +190,9 @@ func (f *fakeLedger) AccountBalances(ctx context.Context, realm indexer.Realm, u
 	all, err := f.users.Accounts(ctx, realm, user)
 	var list []indexer.AccountBalance
 	for _, a := range all {
+		if a.Kind == indexer.KindVenue {
+			continue
+		}
 		b := f.held[a.Chain]
 		b.Account = a
 		list = append(list, b)

@@ -21,6 +21,9 @@ import (
 	"tallyd/api/access"
 	"tallyd/api/accounts"
 	"tallyd/chains"
+	"tallyd/chains/venue"
+	"tallyd/chains/venue/bitmart"
+	"tallyd/chains/venue/blink"
 	"tallyd/indexer"
 )
 
@@ -45,6 +48,7 @@ type desk struct {
 	url      string
 	users    *fakeUsers
 	ledger   *fakeLedger
+	venues   *fakeVenues
 	keys     *fakeKeys
 	requests *fakeRequests
 	gate     *access.Gate
@@ -62,6 +66,7 @@ func newDesk(t *testing.T) *desk {
 		{Chain: "btc", ID: "bip122:000000000019d6689c085ae165831e93", Family: chains.FamilyBitcoin, Environment: chains.Live, State: indexer.StateLevel, Tip: tip, Head: 101, Scripts: 3},
 		{Chain: "dev", ID: "eip155:31337", Family: chains.FamilyEVM, Environment: chains.Test, State: indexer.StateLevel},
 	}}
+	d.venues = newFakeVenues(d.users)
 	var err error
 	d.tokens, err = access.NewTokens(bytes.Repeat([]byte{7}, 32), nil)
 	require.NoError(t, err)
@@ -78,6 +83,7 @@ func newDesk(t *testing.T) *desk {
 	accounts.Mount(d.router.Operations(), accounts.Config{
 		Gate: d.gate, Users: d.users, UserChanges: d.users, Accounts: d.users, Balances: d.ledger, States: d.ledger,
 		Transactions: d.ledger, Connections: d.users, CursorKey: d.pepper,
+		Venues: []venue.Venue{bitmart.Venue(), blink.Venue()}, Logins: d.venues, VenueAccounts: d.venues,
 		Providers: []accounts.Provider{
 			accounts.NewProvider("btc", chains.FamilyBitcoin, chains.Live),
 			accounts.NewProvider("eth", chains.FamilyEVM, chains.Live),

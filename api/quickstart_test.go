@@ -115,6 +115,9 @@ func TestMetaData(t *testing.T) {
 	require.Equal(t, writes, after)
 }
 
+// exchangeProviders are the venues in the list of what can be connected.
+const exchangeProviders = `{"name":"bitmart","type":"crypto_exchange","url":"exchange/bitmart"},{"name":"blink","type":"crypto_exchange","url":"exchange/blink"}`
+
 func TestHintsAndProviders(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -132,12 +135,12 @@ func TestHintsAndProviders(t *testing.T) {
 		require.JSONEq(t, `{"status":"not_found"}`, string(missing.raw))
 	}
 	providers := d.call(http.MethodGet, "/v1/aggregate/account_providers", "", "Authorization", bearer)
-	require.JSONEq(t, `[{"name":"btc","type":"crypto_wallet","url":"onchain/btc"},{"name":"eth","type":"crypto_wallet","url":"onchain/eth"}]`, string(providers.raw))
+	require.JSONEq(t, `[{"name":"btc","type":"crypto_wallet","url":"onchain/btc"},{"name":"eth","type":"crypto_wallet","url":"onchain/eth"},`+exchangeProviders+`]`, string(providers.raw))
 	hints := d.call(http.MethodGet, "/v1/aggregate/account_provider_hints", "", "Authorization", bearer)
 	require.Equal(t, "onchain/eth", hints.json(t, 1, "account_url"))
 	require.Equal(t, "Ethereum (ETH)", hints.json(t, 1, "description"))
 
 	_, test := d.user("X-Environment", "test")
 	providers = d.call(http.MethodGet, "/v1/aggregate/account_providers", "", "Authorization", test)
-	require.JSONEq(t, `[{"name":"dev","type":"crypto_wallet","url":"onchain/dev"}]`, string(providers.raw))
+	require.JSONEq(t, `[{"name":"dev","type":"crypto_wallet","url":"onchain/dev"},`+exchangeProviders+`]`, string(providers.raw))
 }

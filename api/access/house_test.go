@@ -40,6 +40,8 @@ type house struct {
 
 	calls atomic.Int64                // of operations
 	do    func(context.Context) error // what an operation does before it answers; nil for nothing
+
+	ask func(context.Context) (string, error) // what POST /asked asks first
 }
 
 // reply is what every operation answers.
@@ -67,6 +69,7 @@ func newHouse(t testing.TB, change ...func(*access.Config)) *house {
 	}
 	h.gate, err = access.NewGate(cfg)
 	require.NoError(t, err)
+	h.ask = func(context.Context) (string, error) { return "found", nil }
 	doc := huma.DefaultConfig("test", "1")
 	doc.CreateHooks = nil
 	problem.Install(&doc)
@@ -83,6 +86,7 @@ func newHouse(t testing.TB, change ...func(*access.Config)) *house {
 		{"GET", "/vaults", access.Rule{Surface: access.Custody, Scope: "vaults:read"}},
 		{"POST", "/vaults", access.Rule{Surface: access.Custody, Scope: "vaults:write"}},
 		{"POST", "/pay", access.Rule{Surface: access.Custody, Scope: "transactions:write", Signed: true, Once: true}},
+		{"POST", "/asked", access.Rule{Surface: access.Own, Scope: "users:write", Ahead: true}},
 		{"GET", "/events", access.Rule{Surface: access.Own, Scope: "events:read"}},
 		{"DELETE", "/events/{id}", access.Rule{Surface: access.Own, Scope: "events:delete"}},
 		{"POST", "/tenants", access.Rule{Surface: access.Own, Master: true}},
@@ -91,7 +95,9 @@ func newHouse(t testing.TB, change ...func(*access.Config)) *house {
 		{"GET", "/probe", access.Rule{Public: true, Probe: true}},
 	} {
 		op := huma.Operation{OperationID: one.method + one.path, Method: one.method, Path: one.path, MaxBodyBytes: 1 << 10}
-		if one.method == http.MethodPost {
+		if one.rule.Ahead {
+			huma.Register(api, h.gate.Guard(op, one.rule), h.answerAsked)
+		} else if one.method == http.MethodPost {
 			huma.Register(api, h.gate.Guard(op, one.rule), h.answerBody)
 		} else {
 			huma.Register(api, h.gate.Guard(op, one.rule), h.answer)
@@ -126,6 +132,16 @@ type bodyInput struct {
 
 func (h *house) answerBody(ctx context.Context, _ *bodyInput) (*reply, error) {
 	return h.answer(ctx, nil)
+}
+
+func (h *house) answerAsked(ctx context.Context, in *bodyInput) (*reply, error) {
+	return access.InTwo(ctx, h.ask, func(ctx context.Context, found string) (*reply, error) {
+		out, err := h.answerBody(ctx, in)
+		if err == nil {
+			out.Location = found
+		}
+		return out, err
+	})
 }
 
 // issue makes and stores a key, and returns it with its text or its secret.

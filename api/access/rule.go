@@ -42,6 +42,9 @@ type Rule struct {
 	// master key.
 	Signed bool
 
+	// Ahead says that the operation asks others before it writes: see InTwo.
+	Ahead bool
+
 	// Once makes the header Idempotency-Key mandatory. Every other POST honours it.
 	Once bool
 }
@@ -52,7 +55,7 @@ func (r Rule) byKey() bool { return r.Scope != "" || r.Master }
 // check returns an error unless the rule says one thing.
 func (r Rule) check() error {
 	switch {
-	case r.Public && (r.byKey() || r.User || r.Signed || r.Once):
+	case r.Public && (r.byKey() || r.User || r.Signed || r.Once || r.Ahead):
 		return errors.New("who lets everybody in asks nobody for anything")
 	case r.Probe && !r.Public:
 		return errors.New("a probe is public")

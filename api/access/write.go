@@ -46,9 +46,15 @@ func (c *call) write(next func(huma.Context)) {
 		c.again(once)
 		return
 	}
-	var out *answering
+	out, done := c.ahead(once, next)
+	if done {
+		return
+	}
 	outer := c.ctx.Context()
 	answer, kept, err := c.gate.requests.Write(outer, c.entry(), once, func(ctx context.Context) Answer {
+		if out != nil {
+			return out.answer()
+		}
 		out = &answering{humaContext: huma.WithContext(c.handedOn(), ctx)}
 		out.run(next) //nolint:contextcheck // out brings its own
 		return out.answer()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -36,9 +37,10 @@ type (
 		Verified    bool      `json:"verified"`
 		Type        string    `json:"type" enum:"crypto_wallet,crypto_exchange"`
 		URL         string    `json:"url" example:"onchain/btc/account/4cf7cf36-52a2-11ec-85b8-00155de33000"`
-		Chain       string    `json:"chain" example:"btc"`
+		Chain       string    `json:"chain" doc:"Empty at a venue" example:"btc"`
+		Venue       string    `json:"venue,omitempty" doc:"Where it is an account at a venue" example:"kraken"`
 		Kind        string    `json:"kind" enum:"address,descriptor,venue"`
-		Wallet      string    `json:"wallet" doc:"In canonical spelling"`
+		Wallet      string    `json:"wallet" doc:"In canonical spelling; empty at a venue"`
 		CreatedAt   stamp     `json:"created_at"`
 		access.Created
 	}
@@ -62,6 +64,7 @@ type (
 		Type        string    `json:"type" enum:"crypto_wallet,crypto_exchange"`
 		URL         string    `json:"url"`
 		Chain       string    `json:"chain"`
+		Venue       string    `json:"venue,omitempty" doc:"Where it is an account at a venue" example:"kraken"`
 		Balance     []holding `json:"balance" doc:"Empty while last_sync is null, which does not mean zero" nullable:"false"`
 		Pending     []pending `json:"pending" nullable:"false"`
 		AsOf        *block    `json:"as_of"`
@@ -137,6 +140,9 @@ func (s *surface) listProviders(ctx context.Context, _ *struct{}) (*providersOut
 			out.Body = append(out.Body, listedProvider{Name: p.Chain, Type: walletType, URL: p.url()})
 		}
 	}
+	for _, v := range s.Venues {
+		out.Body = append(out.Body, listedProvider{Name: v.Name, Type: exchangeType, URL: venueURL(v.Name)})
+	}
 	return out, nil
 }
 
@@ -148,6 +154,11 @@ func (s *surface) listHints(ctx context.Context, _ *struct{}) (*hintsOutput, err
 				AccountName: p.Chain, AccountType: walletType, AccountURL: p.url(), Hint: p.hint(),
 			})
 		}
+	}
+	for _, v := range s.Venues {
+		out.Body = append(out.Body, listedHint{
+			AccountName: v.Name, AccountType: exchangeType, AccountURL: venueURL(v.Name), Hint: hintOfVenue(v, callerOf(ctx).Realm.Environment),
+		})
 	}
 	return out, nil
 }
@@ -161,40 +172,71 @@ func (s *surface) listAccounts(ctx context.Context, _ *struct{}) (*accountsOutpu
 	out := &accountsOutput{Body: make([]listedAccount, 0, len(all))}
 	for _, a := range all {
 		out.Body = append(out.Body, listedAccount{
-			ID: a.ID, Name: a.Name, Description: a.Description, Type: walletType,
-			URL: pathOf(a), Chain: a.Chain, Kind: string(a.Kind), Wallet: a.Wallet, CreatedAt: stamp(a.CreatedAt),
+			ID: a.ID, Name: a.Name, Description: a.Description, Type: typeOf(a),
+			URL: pathOf(a), Chain: a.Chain, Venue: a.Venue, Kind: string(a.Kind), Wallet: walletOf(a), CreatedAt: stamp(a.CreatedAt),
 			Created: access.CreatedBy(a.CreatedBy, a.MetaData),
 		})
 	}
 	return out, nil
 }
 
+// typeOf returns what Blockmate calls an account.
+func typeOf(a indexer.Account) string {
+	if a.Kind == indexer.KindVenue {
+		return exchangeType
+	}
+	return walletType
+}
+
+// walletOf returns the wallet of an account. That of a login is a digest of its
+// key, which is nobody's business.
+func walletOf(a indexer.Account) string {
+	if a.Kind == indexer.KindVenue {
+		return ""
+	}
+	return a.Wallet
+}
+
 // pathOf returns the path of an account below /v1/.
 func pathOf(a indexer.Account) string {
-	if a.Kind == indexer.KindVault {
+	switch a.Kind {
+	case indexer.KindVault:
 		return "wallets/" + a.ID.String()
+	case indexer.KindVenue:
+		return pathOfVenue(a.Venue, a.ID)
+	case indexer.KindAddress, indexer.KindDescriptor:
 	}
 	return accountURL(a.Chain) + "/account/" + a.ID.String()
 }
 
 func (s *surface) totals(ctx context.Context, in *totalsInput) (*totalsOutput, error) {
-	all, err := s.balances(ctx, in.AccountFilter)
+	all, err := s.balances(ctx)
 	if err != nil {
 		return nil, err
 	}
-	nested := nestedTotals{Complete: true, Accounts: make([]accountTotals, 0, len(all))}
-	held := newSums()
+	venues, err := s.venueBalances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]entry, 0, len(all)+len(venues))
 	for _, b := range all {
-		one := balanceOf(b, s.evm(b.Account.Chain))
-		nested.Complete = nested.Complete && b.State.LastSync != nil
-		for _, balance := range b.Balances {
-			held.add(balance.Asset, balance.Amount)
+		entries = append(entries, entryOf(b, s.evm(b.Account.Chain)))
+	}
+	for _, b := range venues {
+		entries = append(entries, entryOfVenue(b))
+	}
+	entries, err = chosen(entries, in.AccountFilter, func(e entry) uuid.UUID { return e.shown.AccountID })
+	if err != nil {
+		return nil, err
+	}
+	nested := nestedTotals{Complete: true, Accounts: make([]accountTotals, 0, len(entries))}
+	held := newSums()
+	for _, e := range entries {
+		nested.Complete = nested.Complete && e.shown.State.LastSync != nil
+		for _, asset := range e.held.assets {
+			held.add(asset, e.held.amounts[asset.ID])
 		}
-		nested.Accounts = append(nested.Accounts, accountTotals{
-			AccountID: b.Account.ID, Name: b.Account.Name, Description: b.Account.Description,
-			Type: walletType, URL: pathOf(b.Account), Chain: b.Account.Chain,
-			Balance: one.Balance, Pending: one.Pending, AsOf: one.AsOf, State: one.State,
-		})
+		nested.Accounts = append(nested.Accounts, e.shown)
 	}
 	nested.Sum = held.list()
 	out := &totalsOutput{Body: totals{totalsMembers: totalsMembers{Balance: nested}}}
@@ -214,38 +256,51 @@ func (s *surface) aggregateTransactions(ctx context.Context, in *aggregateTransa
 	if err != nil {
 		return nil, err
 	}
+	atVenues, err := s.venueStates(ctx, all)
+	if err != nil {
+		return nil, err
+	}
 	out := &aggregateTransactionsOutput{}
 	out.Body.Accounts = make([]transactionsAccount, 0, len(all))
-	ids := make([]uuid.UUID, 0, len(all))
+	var onChain, venues []uuid.UUID
 	for _, a := range all {
-		now, err := s.States.AccountState(ctx, a.Realm, a.ID)
-		if errors.Is(err, indexer.ErrNotFound) {
-			continue // deleted a moment ago
+		shown := transactionsAccount{ID: a.ID, Name: a.Name, Description: a.Description, Type: typeOf(a), URL: pathOf(a)}
+		if a.Kind == indexer.KindVenue {
+			now, known := atVenues[a.ID]
+			if !known {
+				continue // deleted a moment ago
+			}
+			shown.State = stateOfVenue(now)
+			venues = append(venues, a.ID)
+		} else {
+			now, err := s.States.AccountState(ctx, a.Realm, a.ID)
+			if errors.Is(err, indexer.ErrNotFound) {
+				continue // deleted a moment ago
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read the state of account %s: %w", a.ID, err)
+			}
+			shown.State = stateOf(now, now.Height > 0)
+			onChain = append(onChain, a.ID)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read the state of account %s: %w", a.ID, err)
-		}
-		ids = append(ids, a.ID)
-		out.Body.Accounts = append(out.Body.Accounts, transactionsAccount{
-			ID: a.ID, Name: a.Name, Description: a.Description,
-			Type: walletType, URL: pathOf(a), State: stateOf(now, now.Height > 0),
-		})
+		out.Body.Accounts = append(out.Body.Accounts, shown)
 	}
-	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, ids)
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, onChain, venues)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// balances reads all accounts of the caller, with the wallets of the caller's
-// vaults, or the one that the filter names.
-func (s *surface) balances(ctx context.Context, filter AccountFilter) ([]indexer.AccountBalance, error) {
+// balances reads all accounts of the caller on chains, with the wallets of the
+// caller's vaults.
+func (s *surface) balances(ctx context.Context) ([]indexer.AccountBalance, error) {
 	caller := callerOf(ctx)
 	all, err := s.Balances.AccountBalances(ctx, caller.Realm, caller.User)
 	if err != nil {
 		return nil, fmt.Errorf("read balances: %w", err)
 	}
+	all = slices.DeleteFunc(all, func(b indexer.AccountBalance) bool { return b.Account.Kind == indexer.KindVenue })
 	if s.Vaults != nil {
 		vaults, err := s.Vaults.VaultBalances(ctx, caller.Realm, caller.User)
 		if err != nil {
@@ -253,7 +308,7 @@ func (s *surface) balances(ctx context.Context, filter AccountFilter) ([]indexer
 		}
 		all = append(all, vaults...)
 	}
-	return chosen(all, filter, func(b indexer.AccountBalance) uuid.UUID { return b.Account.ID })
+	return all, nil
 }
 
 // chosen returns all, or the one that the filter names.

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"math/big"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -98,17 +99,40 @@ func listed(asset chains.Asset) bool {
 // sums adds up amounts by asset, in the order the assets were first seen.
 type sums struct {
 	assets  []chains.Asset
+	at      map[chains.AssetID]int // in assets
 	amounts map[chains.AssetID]chains.Amount
 }
 
-func newSums() *sums { return &sums{amounts: map[chains.AssetID]chains.Amount{}} }
+func newSums() *sums {
+	return &sums{at: map[chains.AssetID]int{}, amounts: map[chains.AssetID]chains.Amount{}}
+}
 
+// add adds an amount of an asset. One and the same asset may be counted in more
+// decimals in one place than in another: then the sum is in the finer ones.
 func (s *sums) add(asset chains.Asset, n chains.Amount) {
-	total, seen := s.amounts[asset.ID]
+	at, seen := s.at[asset.ID]
 	if !seen {
+		s.at[asset.ID] = len(s.assets)
 		s.assets = append(s.assets, asset)
+		s.amounts[asset.ID] = n
+		return
+	}
+	total, known := s.amounts[asset.ID], &s.assets[at]
+	if knownDecimals(asset) && knownDecimals(*known) && asset.Decimals != known.Decimals {
+		finest := max(asset.Decimals, known.Decimals)
+		total, n = rescaled(total, known.Decimals, finest), rescaled(n, asset.Decimals, finest)
+		known.Decimals = finest
 	}
 	s.amounts[asset.ID] = total.Add(n)
+}
+
+// rescaled returns an amount in finer base units.
+func rescaled(n chains.Amount, from, to int) chains.Amount {
+	if from == to {
+		return n
+	}
+	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(to-from)), nil)
+	return n.Mul(chains.AmountFromBig(scale))
 }
 
 // list returns the sums as amounts, never nil.

@@ -63,11 +63,13 @@ type history struct {
 // state says how far an account is level with its chain.
 type state struct {
 	LastSync *stamp  `json:"last_sync" nullable:"true" doc:"null until a first exact balance was there"`
-	Status   string  `json:"status" enum:"syncing,level,lagging,degraded,halted"`
+	Status   string  `json:"status" enum:"syncing,level,lagging,degraded,halted,stopped" doc:"stopped: a venue does not take the credentials any more, and is not asked before they are replaced"`
 	Height   *uint64 `json:"height" nullable:"true" doc:"Tip of the ledger; null before its first block"`
 	Head     *uint64 `json:"head" nullable:"true" doc:"Best height seen at the node; null before its first answer"`
 	History  history `json:"history"`
 	Error    *string `json:"error" nullable:"true" doc:"Why the account is not level"`
+
+	Venue *venueState `json:"venue,omitempty" doc:"What there is to say of an account at an exchange; absent for others"`
 }
 
 // stateOf spells a state. begun says that the ledger has a block of the chain.

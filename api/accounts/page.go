@@ -2,9 +2,7 @@ package accounts
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,36 +22,33 @@ type Page struct {
 	Currency string   `query:"currency" maxLength:"10" pattern:"^[A-Za-z]*$" doc:"Accepted for compatibility; there are no prices yet, so nothing is converted" example:"USD"`
 }
 
-// filter returns the filter for accounts of one user.
-func (p Page) filter(c cursors, user uuid.UUID, accounts []uuid.UUID) (indexer.TransactionFilter, error) {
-	f := indexer.TransactionFilter{Accounts: accounts, Limit: p.Limit}
+// filter returns the filter for accounts of one user, and where the page begins.
+func (p Page) filter(c cursors, user uuid.UUID) (indexer.TransactionFilter, place, error) {
+	f := indexer.TransactionFilter{Limit: p.Limit}
 	var err error
 	if f.Since, err = day("since", p.Since, 0); err != nil {
-		return f, err
+		return f, place{}, err
 	}
 	// Blockmate's default for until is today, and today is not over: the day
 	// counts whole.
 	if f.Until, err = day("until", p.Until, 1); err != nil {
-		return f, err
+		return f, place{}, err
 	}
 	if f.Since != nil && f.Until != nil && !f.Since.Before(*f.Until) {
-		return f, problem.Invalid("since", "expected a time before until")
+		return f, place{}, problem.Invalid("since", "expected a time before until")
 	}
 	for _, status := range p.Status {
 		s := indexer.TransferStatus(strings.TrimSpace(status))
 		if !slices.Contains(statuses(), s) {
-			return f, problem.Invalid("status", "expected pending, confirmed, orphaned, replaced or dropped")
+			return f, place{}, problem.Invalid("status", "expected pending, confirmed, orphaned, replaced or dropped")
 		}
 		f.Statuses = append(f.Statuses, s)
 	}
-	if p.Cursor != "" {
-		at, err := c.read(user, p.Cursor)
-		if err != nil {
-			return f, err
-		}
-		f.After = &at
+	if p.Cursor == "" {
+		return f, place{}, nil
 	}
-	return f, nil
+	at, err := c.read(user, p.Cursor)
+	return f, at, err
 }
 
 func statuses() []indexer.TransferStatus {
@@ -108,34 +103,9 @@ func (s *surface) accountTransactions(ctx context.Context, in *accountTransactio
 	}
 	out := &accountTransactionsOutput{}
 	out.Body.State = stateOf(b.State, !b.AsOf.Hash.IsZero())
-	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, []uuid.UUID{id})
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, []uuid.UUID{id}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
-}
-
-// transactions reads one page of the caller's accounts. Without accounts there
-// are none.
-func (s *surface) transactions(ctx context.Context, p Page, accounts []uuid.UUID) ([]transaction, string, error) {
-	caller := callerOf(ctx)
-	filter, err := p.filter(s.cursors, caller.User, accounts)
-	if err != nil {
-		return nil, "", err
-	}
-	list := []transaction{}
-	if len(accounts) == 0 {
-		return list, "", nil
-	}
-	found, next, err := s.Transactions.Transactions(ctx, caller.Realm, filter)
-	if err != nil {
-		return nil, "", fmt.Errorf("list %s transactions: %w", strconv.Itoa(filter.Limit), err)
-	}
-	for _, t := range found {
-		list = append(list, transactionOf(t, s.evm(t.Chain)))
-	}
-	if next == nil {
-		return list, "", nil
-	}
-	return list, s.cursors.write(caller.User, *next), nil
 }

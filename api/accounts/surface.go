@@ -11,6 +11,7 @@ import (
 
 	"tallyd/api/access"
 	"tallyd/api/problem"
+	"tallyd/chains/venue"
 	"tallyd/indexer"
 )
 
@@ -103,6 +104,11 @@ type Config struct {
 	Transactions Transactions
 	Connections  Connections
 	Providers    []Provider
+
+	Venues        []venue.Venue // those in use, in the order in which they are listed
+	Logins        Logins
+	VenueAccounts VenueAccounts
+
 	CursorKey    []byte // secret that cursors are signed with; the same on every instance
 }
 
@@ -119,6 +125,7 @@ func Mount(api huma.API, cfg Config) {
 	s.mountConnect(api)
 	s.mountAccounts(api)
 	s.mountAggregate(api)
+	s.mountVenues(api)
 }
 
 // byKey puts the rule of operations with a project key in force.

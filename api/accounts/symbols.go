@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/big"
 	"reflect"
 	"slices"
 	"strings"
@@ -46,8 +45,7 @@ func (s *sums) total(assets []chains.Asset) number {
 	}
 	var total chains.Amount
 	for _, asset := range assets {
-		scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(most-asset.Decimals)), nil)
-		total = total.Add(s.amounts[asset.ID].Mul(chains.AmountFromBig(scale)))
+		total = total.Add(rescaled(s.amounts[asset.ID], asset.Decimals, most))
 	}
 	return number(total.Decimal(most))
 }
@@ -79,12 +77,13 @@ func (s symbols) splice(body any) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// fieldsOf yields the JSON names of the fields of a struct without embedded ones.
+// fieldsOf yields the JSON names of the fields of a struct, those of embedded
+// structs among them.
 func fieldsOf(t reflect.Type) func(func(string) bool) {
 	return func(yield func(string) bool) {
-		for field := range t.Fields() {
+		for _, field := range reflect.VisibleFields(t) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if name != "-" && !yield(name) {
+			if name != "-" && name != "" && !yield(name) {
 				return
 			}
 		}

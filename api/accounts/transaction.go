@@ -32,6 +32,8 @@ type transaction struct {
 	CreatedAt     *stamp     `json:"created_at" nullable:"true" doc:"Time of the block, else when it was first seen"`
 	Inputs        []movement `json:"inputs" doc:"As far as the ledger holds them" nullable:"false"`
 	Outputs       []movement `json:"outputs" doc:"As far as the ledger holds them" nullable:"false"`
+
+	Venue *venueMovement `json:"venue,omitempty" doc:"What the venue says; absent for what happened on a chain"`
 }
 
 func transactionOf(t indexer.Transaction, evm bool) transaction {

@@ -12,6 +12,10 @@ const (
 	MissingKey          Code = "missing_key"              // 400 or 401: no credential was sent
 	InvalidWallet       Code = "invalid_wallet"           // 400: not an address, key or descriptor of this chain
 	WalletConnected     Code = "wallet_connected"         // 400: the user has this wallet connected
+	LoginRefused        Code = "login_refused"            // 400: the venue does not take the credentials
+	KeyTooStrong        Code = "key_too_strong"           // 400: the key can do more than read
+	KeyUnverified       Code = "key_unverified"           // 400: nobody but the caller can know what the key may do, and the caller has not said so
+	OtherLogin          Code = "other_login"              // 400: the credentials belong to another login than the account's
 	InvalidCursor       Code = "invalid_cursor"           // 400: the cursor was not handed out by this API to this user
 	IdempotencyRequired Code = "idempotency_key_required" // 400: the operation takes an Idempotency-Key
 	InvalidIdempotency  Code = "invalid_idempotency_key"  // 400: not 1 to 64 of A-Z a-z 0-9 _ -
@@ -49,17 +53,19 @@ const (
 	UnsupportedMedia    Code = "unsupported_media"        // 415: send application/json
 	RateLimited         Code = "rate_limited"             // 429: see Retry-After
 	Internal            Code = "internal"                 // 500: our fault; the log has the cause
+	VenueUnavailable    Code = "venue_unavailable"        // 502 or 503: the venue does not answer now, or not in a way that can be read
 	Unavailable         Code = "unavailable"              // 503: not ready, or the answer took too long
 )
 
 // Codes returns every code there is, for documents and their tests.
 func Codes() []Code {
 	return []Code{
-		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected, InvalidCursor,
+		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected,
+		LoginRefused, KeyTooStrong, KeyUnverified, OtherLogin, InvalidCursor,
 		IdempotencyRequired, InvalidIdempotency, IdempotencyReused,
 		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress, NoDestination, SignedRefused,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
 		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
-		RequestTimeout, RequestRunning, Exists, NoTreasury, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, Unavailable,
+		RequestTimeout, RequestRunning, Exists, NoTreasury, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, VenueUnavailable, Unavailable,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"time"
 )
 
 // ContentType is the media type of a problem (RFC 9457, section 3).
@@ -32,7 +33,19 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	StatusCode int                 `json:"statusCode" doc:"HTTP status once more" example:"404"`
 	Errors     map[string][]string `json:"errors" doc:"By field, what is wrong with it; generalErrors for the rest"`
 
+	Venue *Venue `json:"venue,omitempty" doc:"What an exchange or custodial service said; only where it is what went wrong"`
+
 	header http.Header
+}
+
+// Venue is what a venue said to a login.
+type Venue struct {
+	Name    string     `json:"name" example:"bitmart"`
+	Reason  string     `json:"reason" doc:"Why, in one word to branch on; docs/venues.md lists them" example:"key_refused"`
+	Code    string     `json:"code,omitempty" doc:"The venue's own" example:"30005"`
+	Detail  string     `json:"detail,omitempty" doc:"The venue's own words" example:"Header X-BM-SIGN is wrong"`
+	Hint    string     `json:"hint,omitempty" doc:"What the user can do about it"`
+	RetryAt *time.Time `json:"retry_at,omitempty" doc:"When the venue may be asked again, where it says so"`
 }
 
 // Explained is the code and message of a problem as one object.
@@ -76,6 +89,12 @@ func (p *Problem) Field(field, text string) *Problem {
 		field = general
 	}
 	p.Errors[field] = append(p.Errors[field], text)
+	return p
+}
+
+// Say sets the message. It returns p.
+func (p *Problem) Say(message string) *Problem {
+	p.Detail, p.Message, p.Reason, p.Explained.Message = message, message, message, message
 	return p
 }
 

@@ -66,11 +66,11 @@ var rooms = map[string]room{
 
 	"api/problem":  {},
 	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},
-	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts"}},
+	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts", "chains/venue", "chains/venue/identity", "chains/venue/bitmart", "chains/venue/blink"}},
 	"api/webhook":  {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "chains/guard", "migrations", "store", "store/secret"}},
 	"api/keys":     {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "migrations", "store", "store/secret"}},
 	"api/custody":  {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/problem"}, tests: []string{"api", "api/accounts", "api/webhook", "migrations", "store", "store/secret"}},
-	"api/accounts": {sees: []string{"chains", "indexer", "api/access", "api/problem"}},
+	"api/accounts": {sees: []string{"chains", "chains/venue", "chains/venue/identity", "indexer", "api/access", "api/problem"}},
 
 	"config":          {},
 	"examples/signer": {}, // it stands outside and knows nothing of ours
