@@ -125,6 +125,11 @@ func (f *fakeVenues) KeepOther(ctx context.Context, tried indexer.TriedLogin) (i
 	return f.VenueAccount(ctx, tried.Account.Realm, tried.Account.ID)
 }
 
+func (f *fakeVenues) Resume(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.VenueAccount, error) {
+	f.set(func(f *fakeVenues) { f.states[id] = indexer.VenueState{Status: indexer.StateSyncing} })
+	return f.VenueAccount(ctx, realm, id)
+}
+
 func (f *fakeVenues) Disconnect(ctx context.Context, realm indexer.Realm, id uuid.UUID) error {
 	return f.users.DeleteAccount(ctx, realm, id)
 }

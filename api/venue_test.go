@@ -91,6 +91,10 @@ func TestExchangeFlow(t *testing.T) {
 	require.Equal(t, "elsewhere", list.json(t, "transactions", 2, "outputs", 0, "address"))
 	require.Empty(t, list.json(t, "transactions", 2, "fee"), "a fee that the venue does not tell is not zero")
 
+	require.True(t, d.venues.filter.Shown, "what stands in two histories is listed once")
+	d.call("GET", at+"/transactions?every=true", "", mine...)
+	require.False(t, d.venues.filter.Shown)
+
 	gone := d.call("DELETE", at, "", mine...)
 	require.JSONEq(t, `{"message":"OK"}`, string(gone.raw))
 	requireProblem(t, d.call("GET", at+"/balance", "", mine...), 404, "not_found")
@@ -271,7 +275,9 @@ func TestVenueRefusals(t *testing.T) {
 	require.Equal(t, "stopped", b.json(t, "state", "status"))
 	require.Equal(t, "key_refused 30002: not found (make another key)", b.json(t, "state", "error"))
 	require.Nil(t, b.json(t, "state", "venue", "retry_at"))
-	put := func(path, key string, headers ...string) answer { return d.call("PUT", path+"/credentials", login(key), headers...) }
+	put := func(path, key string, headers ...string) answer {
+		return d.call("PUT", path+"/credentials", login(key), headers...)
+	}
 	requireProblem(t, put(at, "wrong", mine...), 400, "login_refused")
 	requireProblem(t, put(at, "other", mine...), 400, "other_login")
 	requireProblem(t, put("/v1/exchange/blink/account/"+id, "good", mine...), 404, "not_found")
@@ -280,6 +286,8 @@ func TestVenueRefusals(t *testing.T) {
 	replaced := put(at, "new", mine...)
 	require.Equal(t, http.StatusOK, replaced.StatusCode, "%s", replaced.raw)
 	require.Equal(t, "syncing", replaced.json(t, "state", "status"))
+	requireProblem(t, d.call("POST", at+"/resume", "", "Authorization", stranger), 404, "not_found")
+	require.Equal(t, "syncing", d.call("POST", at+"/resume", "", mine...).json(t, "state", "status"))
 	for _, path := range []string{"/balance", "/transactions"} {
 		requireProblem(t, d.call("GET", at+path, "", "Authorization", stranger), 404, "not_found")
 		requireProblem(t, d.call("GET", "/v1/onchain/btc/account/"+id+path, "", mine...), 404, "not_found")

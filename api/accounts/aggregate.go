@@ -285,7 +285,7 @@ func (s *surface) aggregateTransactions(ctx context.Context, in *aggregateTransa
 		}
 		out.Body.Accounts = append(out.Body.Accounts, shown)
 	}
-	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, onChain, venues)
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, onChain, venues, false)
 	if err != nil {
 		return nil, err
 	}

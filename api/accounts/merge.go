@@ -11,7 +11,10 @@ import (
 
 // transactions reads one page of the caller's accounts on chains and at venues.
 // Without accounts there are none.
-func (s *surface) transactions(ctx context.Context, p Page, onChain, atVenues []uuid.UUID) ([]transaction, string, error) {
+//
+// A venue may tell of the same thing in several histories: every says that all
+// rows are wanted, and not one for each thing.
+func (s *surface) transactions(ctx context.Context, p Page, onChain, atVenues []uuid.UUID, every bool) ([]transaction, string, error) {
 	caller := callerOf(ctx)
 	filter, at, err := p.filter(s.cursors, caller.User)
 	if err != nil {
@@ -23,7 +26,7 @@ func (s *surface) transactions(ctx context.Context, p Page, onChain, atVenues []
 		return nil, "", err
 	}
 	filter.Accounts = atVenues
-	movements, err := s.movements(ctx, filter, at)
+	movements, err := s.movements(ctx, filter, at, !every)
 	if err != nil {
 		return nil, "", err
 	}
@@ -77,7 +80,7 @@ type movementsPage struct {
 	more  bool
 }
 
-func (s *surface) movements(ctx context.Context, filter indexer.TransactionFilter, at place) (movementsPage, error) {
+func (s *surface) movements(ctx context.Context, filter indexer.TransactionFilter, at place, shown bool) (movementsPage, error) {
 	page := movementsPage{begin: at.atVenues}
 	statuses, some := venueStatuses(filter.Statuses)
 	if len(filter.Accounts) == 0 || at.atVenuesEnded || !some {
@@ -85,7 +88,7 @@ func (s *surface) movements(ctx context.Context, filter indexer.TransactionFilte
 	}
 	// One more than asked for tells whether another page follows.
 	found, err := s.VenueAccounts.VenueMovements(ctx, callerOf(ctx).Realm, indexer.VenueMovementFilter{
-		Accounts: filter.Accounts, Since: filter.Since, Until: filter.Until, Statuses: statuses, After: at.atVenues, Limit: filter.Limit + 1,
+		Accounts: filter.Accounts, Since: filter.Since, Until: filter.Until, Statuses: statuses, Shown: shown, After: at.atVenues, Limit: filter.Limit + 1,
 	})
 	if err != nil {
 		return page, fmt.Errorf("list %d movements: %w", filter.Limit, err)
@@ -132,6 +135,7 @@ type (
 	venueTransactionsInput struct {
 		VenueAccountPath
 		Page
+		Every bool `query:"every" doc:"List every row of every history, also those that tell of what another row tells"`
 	}
 	venueTransactionsOutput = accountTransactionsOutput
 )
@@ -144,7 +148,7 @@ func (s *surface) venueTransactions(ctx context.Context, in *venueTransactionsIn
 	}
 	out := &venueTransactionsOutput{}
 	out.Body.State = stateOfVenue(account.State)
-	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, nil, []uuid.UUID{account.ID})
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, nil, []uuid.UUID{account.ID}, in.Every)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func TestPagesOfChainsAndVenues(t *testing.T) {
 		accounts := []uuid.UUID{{1}}
 		var all []transaction
 		for {
-			list, cursor, err := s.transactions(context.Background(), page, accounts, accounts)
+			list, cursor, err := s.transactions(context.Background(), page, accounts, accounts, false)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(list), page.Limit)
 			all = append(all, list...)

@@ -103,7 +103,7 @@ func (s *surface) accountTransactions(ctx context.Context, in *accountTransactio
 	}
 	out := &accountTransactionsOutput{}
 	out.Body.State = stateOf(b.State, !b.AsOf.Hash.IsZero())
-	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, []uuid.UUID{id}, nil)
+	out.Body.Transactions, out.Body.PageCursor, err = s.transactions(ctx, in.Page, []uuid.UUID{id}, nil, false)
 	if err != nil {
 		return nil, err
 	}

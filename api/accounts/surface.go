@@ -109,7 +109,7 @@ type Config struct {
 	Logins        Logins
 	VenueAccounts VenueAccounts
 
-	CursorKey    []byte // secret that cursors are signed with; the same on every instance
+	CursorKey []byte // secret that cursors are signed with; the same on every instance
 }
 
 // surface is the operations with what they need.

@@ -32,6 +32,9 @@ type Logins interface {
 	// KeepOther gives them to the account, and erases those it had.
 	KeepOther(ctx context.Context, tried indexer.TriedLogin) (indexer.VenueAccount, error)
 
+	// Resume lets an account be read again with the credentials it has.
+	Resume(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.VenueAccount, error)
+
 	// Disconnect ends an account and erases its credentials.
 	Disconnect(ctx context.Context, realm indexer.Realm, id uuid.UUID) error
 }

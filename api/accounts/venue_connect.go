@@ -3,7 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -75,6 +75,9 @@ func (s *surface) mountVenueConnect(api huma.API) {
 	replace := s.atVenue("ReplaceVenueCredentials", http.MethodPut, "/account/{account_id}/credentials", "Replace the credentials of an account", true)
 	replace.Description = "For a key that was renewed or revoked. The venue is asked at once; the old credentials are erased only if the new ones hold and belong to the same login."
 	huma.Register(api, replace, s.venueReplace)
+	resume := s.atVenue("ResumeVenueAccount", http.MethodPost, "/account/{account_id}/resume", "Read a stopped account again", false)
+	resume.Description = "For what was mended at the venue: an address that was added to the key's list, a right that was given back."
+	huma.Register(api, resume, s.venueResume)
 }
 
 func (s *surface) venueConnect(ctx context.Context, in *venueConnectInput) (*venueConnectOutput, error) {
@@ -149,6 +152,17 @@ func (s *surface) venueReplace(ctx context.Context, in *venueCredentialsInput) (
 	})
 }
 
+func (s *surface) venueResume(ctx context.Context, in *VenueAccountPath) (*venueConnectOutput, error) {
+	account, err := s.venueAccount(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if account, err = s.Logins.Resume(ctx, account.Realm, account.ID); err != nil {
+		return nil, edge("resume account", err)
+	}
+	return venueConnectedOf(account), nil
+}
+
 func venueConnectedOf(a indexer.VenueAccount) *venueConnectOutput {
 	return &venueConnectOutput{Body: venueConnected{
 		ID: a.ID, Name: a.Name, Description: a.Description, Venue: a.Venue, Region: a.Region, Login: a.Login,
@@ -188,12 +202,11 @@ func (l Login) credentials(v venue.Venue, environment chains.Environment) (venue
 	if len(p.Errors) == 0 {
 		return entered, nil
 	}
-	var names []string
-	for name := range p.Errors {
-		names = append(names, name)
+	names := slices.Sorted(maps.Keys(p.Errors))
+	if len(names) == 1 {
+		return venue.Credentials{}, p.Say(names[0] + ": " + p.Errors[names[0]][0])
 	}
-	slices.Sort(names)
-	return venue.Credentials{}, p.Say(fmt.Sprintf("%s: %s", strings.Join(names, ", "), "see errors for what each of these fields takes"))
+	return venue.Credentials{}, p.Say(strings.Join(names, ", ") + ": see errors for what each of these fields takes")
 }
 
 // venueDelete ends an account.

@@ -27,6 +27,7 @@ type (
 		Vout    *int        `json:"vout,omitempty"`
 		Address string      `json:"address,omitempty" doc:"Where it came to or went"`
 		Tag     string      `json:"tag,omitempty" doc:"Memo or message beside the address"`
+		Shown   bool        `json:"shown" doc:"The one row to show for what happened; false where another tells the same, as with every"`
 		Inside  bool        `json:"inside" doc:"Between accounts of the venue: on no chain"`
 		Links   []venueLink `json:"links" nullable:"false" doc:"Transfers on chains of the same user that are the other end of it: a move between own accounts"`
 	}
@@ -105,7 +106,7 @@ func magnitude(n chains.Amount) chains.Amount {
 func venueMovementOf(m indexer.VenueMovement, evm func(chain string) bool) *venueMovement {
 	out := &venueMovement{
 		Name: m.Venue, Stream: string(m.Stream), Kind: string(m.Kind), Type: m.Type, Status: string(m.Status), State: m.State, Group: m.Group,
-		Network: m.Network, Chain: m.Chain, TxHash: m.TxHash, Address: m.Address, Tag: m.Tag, Inside: m.Inside, Links: []venueLink{},
+		Network: m.Network, Chain: m.Chain, TxHash: m.TxHash, Address: m.Address, Tag: m.Tag, Shown: m.Shown, Inside: m.Inside, Links: []venueLink{},
 	}
 	if m.Vout >= 0 && m.TxHash != "" {
 		out.Vout = &m.Vout

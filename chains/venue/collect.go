@@ -2,6 +2,7 @@ package venue
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -32,6 +33,9 @@ func (c *Collector) Try(ctx context.Context, wallet Wallet, read func(context.Co
 		return nil
 	}
 	missing := Missing{Wallet: wallet, Reason: ReasonOf(err), Detail: err.Error()}
+	if e, ok := errors.AsType[*Error](err); ok {
+		missing.Detail = e.Words()
+	}
 	if missing.Reason == "" {
 		missing.Reason = Unreadable
 	}

@@ -50,7 +50,10 @@ type Error struct {
 // Error returns one line with all that is known.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Venue + ": " + string(e.Reason))
+	if e.Venue != "" {
+		b.WriteString(e.Venue + ": ")
+	}
+	b.WriteString(string(e.Reason))
 	if e.Code != "" {
 		b.WriteString(" " + e.Code)
 	}
@@ -70,6 +73,28 @@ func (e *Error) Error() string {
 		b.WriteString("; not before " + e.Until.UTC().Format(time.RFC3339))
 	}
 	return b.String()
+}
+
+// Words returns what is known beside venue and reason: for where these stand beside
+// it. It is "" if that is all.
+func (e *Error) Words() string {
+	text := e.Detail
+	for _, more := range []string{causeText(e.Cause), e.Hint} {
+		if more != "" {
+			text = strings.TrimPrefix(text+"; "+more, "; ")
+		}
+	}
+	if e.Code != "" {
+		text = strings.TrimSuffix(e.Code+": "+text, ": ")
+	}
+	return text
+}
+
+func causeText(cause error) string {
+	if cause == nil {
+		return ""
+	}
+	return cause.Error()
 }
 
 // Unwrap returns what lies under the error.

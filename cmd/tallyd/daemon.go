@@ -17,6 +17,7 @@ import (
 	"tallyd/api/access"
 	"tallyd/api/accounts"
 	"tallyd/chains"
+	"tallyd/chains/venue"
 	"tallyd/config"
 	"tallyd/indexer"
 	"tallyd/indexer/custody"
@@ -40,6 +41,7 @@ type daemon struct {
 	replays access.Replays
 	jobs    *jobs.Client
 	sources indexer.Sources
+	venues  *venue.Transport
 	hooks   *webhooks
 	gate    *access.Gate
 	wrote   chan struct{} // one slot: events wait to be numbered
@@ -74,6 +76,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return fmt.Errorf("open jobs: %w", err)
 	}
 	defer d.closeSources()
+	d.openVenues()
 	d.hooks = newWebhooks(cfg.Webhooks, d.store, d.owner, log)
 	if d.gate, err = d.openGate(); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tallyd/api/access"
+	"tallyd/chains/venue"
 	"tallyd/config"
 )
 
@@ -27,6 +28,7 @@ func TestDocument(t *testing.T) {
 	}
 	d.cfg.Chains = map[string]config.Chain{"btc": config.DefaultChain(config.FamilyBitcoin), "eth": config.DefaultChain(config.FamilyEVM)}
 	d.status, d.limiter, d.replays = d.store, access.NewLocal(nil), d.store
+	d.venues = venue.NewTransport(transportOptions(d.cfg.Venues))
 	d.hooks = newWebhooks(d.cfg.Webhooks, d.store, d.owner, d.log)
 	var err error
 	d.gate, err = d.openGate()

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -317,6 +318,7 @@ func TestNoSecretIsTold(t *testing.T) {
 	g.secrets = append(g.secrets, rotated["key"].(string))
 	ask("POST", "/v1/webhooks/endpoints/"+g.ids["endpoints"]+"/secret/rotate", map[string]any{})
 	ask("PUT", "/webhooks/outbound", map[string]any{"url": "https://example.com/outbound"})
+	g.useLogins()
 
 	// Used well, and badly: in the wrong place, and where the answer is a fault.
 	body := []byte(`{"name":"n"}`)
@@ -335,6 +337,41 @@ func TestNoSecretIsTold(t *testing.T) {
 	g.requireUntold(log.String(), g.signatures...)
 	g.stop()
 	g.requireUntold(g.dump())
+}
+
+// useLogins connects logins of venues, well and badly, and replaces one.
+func (g *gatehouse) useLogins() {
+	g.t.Helper()
+	token := []string{"Authorization", "Bearer " + g.token["good"]}
+	send := func(method, path string, body map[string]string, headers ...string) told {
+		raw, err := json.Marshal(body)
+		require.NoError(g.t, err)
+		response := g.do(g.request(method, path, raw, append(headers, token...)...))
+		for _, secret := range []string{blinkKey, bitmartKey, bitmartSecret, bitmartMemo} {
+			require.NotContains(g.t, response.body, secret)
+		}
+		return response
+	}
+	whole := map[string]string{"api_key": bitmartKey, "api_secret": bitmartSecret, "memo": bitmartMemo, "permissions_unverified": "acknowledged"}
+	connected := send("POST", "/v1/exchange/bitmart/connect", whole, "Idempotency-Key", "login")
+	require.Equal(g.t, http.StatusOK, connected.status, connected.body)
+	require.Equal(g.t, "true", send("POST", "/v1/exchange/bitmart/connect", whole, "Idempotency-Key", "login").header.Get("Idempotency-Replayed"))
+	require.Equal(g.t, http.StatusBadRequest, send("POST", "/v1/exchange/bitmart/connect", whole).status, "it is connected already")
+	mixed := maps.Clone(whole)
+	mixed["api_secret"], mixed["memo"] = bitmartMemo, bitmartSecret
+	require.Equal(g.t, http.StatusBadRequest, send("POST", "/v1/exchange/bitmart/connect", mixed).status)
+	require.Equal(g.t, http.StatusBadRequest, send("POST", "/v1/exchange/blink/connect", map[string]string{"api_key": bitmartSecret, "region": blinkKey}).status)
+	require.Equal(g.t, http.StatusNotFound, send("POST", "/v1/exchange/mtgox/connect", whole).status)
+	at := "/v1/exchange/blink/account/" + g.ids["account"]
+	require.Equal(g.t, http.StatusOK, send("PUT", at+"/credentials", map[string]string{"api_key": blinkKey}).status)
+	require.Equal(g.t, http.StatusBadRequest, send("PUT", at+"/credentials", map[string]string{"api_key": bitmartSecret}).status)
+	for _, path := range []string{at + "/balance", at + "/transactions", "/v1/aggregate/accounts", "/v1/aggregate/balance"} {
+		response := g.do(g.request("GET", path, nil, token...))
+		require.Equal(g.t, http.StatusOK, response.status, response.body)
+		for _, secret := range []string{blinkKey, bitmartKey, bitmartSecret, bitmartMemo} {
+			require.NotContains(g.t, response.body, secret)
+		}
+	}
 }
 
 // dump returns every row of the database as text.

@@ -28,8 +28,9 @@ import (
 // gatehouse is a daemon with two tenants, and every kind of key that is of no use.
 type gatehouse struct {
 	*stack
-	db  *pgx.Conn
-	doc document
+	db        *pgx.Conn
+	exchanges *exchanges
+	doc       document
 
 	good, expired, revoked, unscoped, pinned, moved, plain, foreign, other string // texts of bearer keys
 	signed                                                                 access.Key
@@ -83,6 +84,8 @@ func newGatehouse(t *testing.T, log io.Writer) *gatehouse {
 	t.Helper()
 	g := &gatehouse{stack: newStack(t, nil), known: map[string]access.Key{}, ids: map[string]string{}, token: map[string]string{}}
 	g.log = log
+	g.exchanges = newExchanges(t)
+	g.cfg.Venues = g.exchanges.settings()
 	g.cfg.API.Limits.AnonymousPerMinute, g.cfg.API.Limits.CustodyPerMinute = 1_000_000, 1_000_000
 	g.start()
 	var err error
@@ -127,6 +130,11 @@ func newGatehouse(t *testing.T, log io.Writer) *gatehouse {
 	require.Equal(t, http.StatusCreated, status, endpoint)
 	g.ids["endpoints"] = endpoint["id"].(string)
 	g.secrets = append(g.secrets, endpoint["secret"].(string))
+
+	status, login := g.call("POST", "/v1/exchange/blink/connect", "Authorization", "Bearer "+g.token["good"], map[string]any{"api_key": blinkKey})
+	require.Equal(t, http.StatusOK, status, login)
+	g.ids["account"] = login["id"].(string)
+	g.secrets = append(g.secrets, blinkKey, bitmartSecret, bitmartMemo, bitmartKey)
 
 	response := g.do(g.request("GET", "/openapi.json", nil))
 	require.Equal(t, http.StatusOK, response.status)
@@ -214,7 +222,7 @@ var (
 // ids in it.
 func (g *gatehouse) path(route access.Route, ours bool) (string, bool) {
 	named := false
-	path := strings.ReplaceAll(route.Path, "{chain}", "btc")
+	path := strings.NewReplacer("{chain}", "btc", "{venue}", "blink").Replace(route.Path)
 	for parameter.MatchString(path) {
 		path = parameter.ReplaceAllStringFunc(path, func(at string) string {
 			named = true

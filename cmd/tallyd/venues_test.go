@@ -82,7 +82,7 @@ func TestVenueCheck(t *testing.T) {
 	out, err = check("bitmart", map[string]string{"api_key": bitmartKey, "api_secret": bitmartSecret, "memo": bitmartMemo})
 	require.NoError(t, err)
 	require.Contains(t, out, "does not say what the key may do")
-	require.Regexp(t, `(?m)^earn +NOT READ +not_read: there are savings`, out)
+	require.Regexp(t, `(?m)^earn +NOT READ +not_read: there are savings, and no`, out)
 
 	for _, test := range []struct {
 		name, venue, want string
