@@ -37,7 +37,7 @@ database: {url: "postgres://tallyd:secret@127.0.0.1:5432/tallyd"}
 api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${JWT_SEED}", accepted_key_peppers: [], accepted_jwt_seeds: [], trusted_proxies: []}
 secrets: {keyset: '{"primaryKeyId":1}'}
 webhooks: {allow: []}
-venues: {enabled: [], base_urls: []}
+venues: {enabled: [], schedules: [], base_urls: []}
 chains:
   btc: {family: bitcoin, network: mainnet, deposits: {rules: []}, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}
@@ -59,7 +59,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	require.Equal(t, Limits{CustodyPerMinute: 120, PerMinute: 6000, AnonymousPerMinute: 60}, want.API.Limits)
 	require.Equal(t, Webhooks{Ports: []int{80, 443}, Timeout: 15 * time.Second, Concurrency: 2048, KeepDays: 30}, want.Webhooks)
 	require.Equal(t, Venues{
-		Balances: "@every 1m", History: "@every 10m", Concurrency: 16, Patience: 10 * time.Second, Timeout: 30 * time.Second,
+		Balances: "@every 1m", History: "@every 10m", Concurrency: 32, Patience: 10 * time.Second, Timeout: 30 * time.Second,
 	}, want.Venues)
 	btc, eth := want.Chains["btc"], want.Chains["eth"]
 	require.Equal(t, 2*time.Second, btc.PollInterval)
@@ -228,13 +228,14 @@ chains: {btc: {family: bitcoin, network: mainnet, upstreams: [{url: "http://a", 
 		},
 		{
 			name: "Venues", document: `
-venues: {enabled: [kraken, "", none, kraken], user_agent: "a\tb", concurrency: -1, patience: -1s, timeout: soon, base_url: x, base_urls: [
+venues: {enabled: [kraken, "", none, kraken], user_agent: "a\tb", concurrency: -1, patience: -1s, timeout: soon, base_url: x, schedules: [{venue: okx}, {history: x}, {venue: okx}], base_urls: [
   {venue: okx, url: "http://hunter2.example"}, {url: "https://u:hunter2@h"}, {venue: okx}, {venue: okx, url: "ftp://h"}, {venue: okx, url: "https://h?k=hunter2"}]}`,
 			want: []string{
 				"venues.base_url: unknown key", "venues.base_urls.0.url: must begin with https://, since", "venues.base_urls.1.url: must be no more than",
 				"venues.base_urls.1.venue: is required", "venues.base_urls.2.url: is required", "venues.base_urls.3.url: must be a URL",
 				"venues.base_urls.4.url: must be no more than", "venues.concurrency: must not", "venues.enabled.1: is empty",
-				"venues.enabled.2: none stands alone", "venues.enabled.3: stands in the list twice", "venues.patience: must not", "venues.timeout: must be a duration",
+				"venues.enabled.2: none stands alone", "venues.enabled.3: stands in the list twice", "venues.patience: must not",
+				"venues.schedules.1.venue: is required", "venues.schedules.2.venue: stands in the list twice", "venues.timeout: must be a duration",
 				"venues.user_agent: must be",
 			},
 		},

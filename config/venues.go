@@ -26,7 +26,10 @@ type Venues struct {
 	// History is how often what happened is read, in the same form. Default
 	// @every 10m.
 	History string `yaml:"history"`
-	// Concurrency is how many accounts one daemon reads at once. Default 16.
+	// Schedules stand in place of Balances and History for single venues. Default
+	// none.
+	Schedules []VenueSchedule `yaml:"schedules"`
+	// Concurrency is how many accounts one daemon reads at once. Default 32.
 	Concurrency int `yaml:"concurrency"`
 	// Patience is how long one question waits for the budget of a venue before it
 	// is put off. Default 10s.
@@ -36,6 +39,16 @@ type Venues struct {
 	// BaseURLs are asked in place of the venues' own hosts: a proxy, or a mock.
 	// Default none.
 	BaseURLs []BaseURL `yaml:"base_urls"`
+}
+
+// VenueSchedule is how often accounts at one venue are read.
+type VenueSchedule struct {
+	// Venue is the name of a venue. Required.
+	Venue string `yaml:"venue"`
+	// Balances is as Venues.Balances. Default: that one.
+	Balances string `yaml:"balances"`
+	// History is as Venues.History. Default: that one.
+	History string `yaml:"history"`
 }
 
 // BaseURL is what is asked in place of hosts of one venue. The first that fits a
@@ -56,6 +69,13 @@ type BaseURL struct {
 // NoVenue is what stands in Venues.Enabled to turn all of them off.
 const NoVenue = "none"
 
+// DefaultVenues returns all venues with every default.
+func DefaultVenues() Venues {
+	var v Venues
+	v.settle()
+	return v
+}
+
 // Uses reports whether the venue of a name is in use, if it is built in.
 func (v Venues) Uses(name string) bool {
 	return len(v.Enabled) == 0 || slices.Contains(v.Enabled, name)
@@ -73,10 +93,22 @@ func (v Venues) Base(venue, region, host string) string {
 	return ""
 }
 
+// Schedule returns how often what accounts at a venue hold is read, and what
+// happened there.
+func (v Venues) Schedule(venue string) (balances, history string) {
+	balances, history = v.Balances, v.History
+	for _, s := range v.Schedules {
+		if s.Venue == venue {
+			balances, history = cmp.Or(s.Balances, balances), cmp.Or(s.History, history)
+		}
+	}
+	return balances, history
+}
+
 func (v *Venues) settle() {
 	v.Balances = cmp.Or(v.Balances, "@every 1m")
 	v.History = cmp.Or(v.History, "@every 10m")
-	v.Concurrency = cmp.Or(v.Concurrency, 16)
+	v.Concurrency = cmp.Or(v.Concurrency, 32)
 	v.Patience = cmp.Or(v.Patience, 10*time.Second)
 	v.Timeout = cmp.Or(v.Timeout, 30*time.Second)
 }
@@ -101,6 +133,14 @@ func (v Venues) check(p problems) {
 	notNegative(p, "venues.concurrency", v.Concurrency)
 	notNegative(p, "venues.patience", v.Patience)
 	notNegative(p, "venues.timeout", v.Timeout)
+	for i, s := range v.Schedules {
+		key := "venues.schedules." + strconv.Itoa(i) + ".venue"
+		if s.Venue == "" {
+			p.add(key, "is required")
+		} else if slices.ContainsFunc(v.Schedules[:i], func(other VenueSchedule) bool { return other.Venue == s.Venue }) {
+			p.add(key, "stands in the list twice")
+		}
+	}
 	for i, b := range v.BaseURLs {
 		b.check(p, "venues.base_urls."+strconv.Itoa(i))
 	}

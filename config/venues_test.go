@@ -30,6 +30,11 @@ venues: {enabled: [okx, kraken], base_urls: [{venue: okx, region: eea, host: mai
 	} {
 		require.Equal(t, test.want, cfg.Venues.Base(test.venue, test.region, test.host), test)
 	}
+	v := Venues{Balances: "a", History: "b", Schedules: []VenueSchedule{{Venue: "okx", History: "c"}}}
+	balances, history := v.Schedule("okx")
+	require.Equal(t, []string{"a", "c"}, []string{balances, history})
+	_, history = v.Schedule("kraken")
+	require.Equal(t, "b", history)
 	shown, err := cfg.Redacted()
 	require.NoError(t, err)
 	require.Contains(t, shown, "https://a/***")

@@ -105,7 +105,7 @@ func liveAndDie(text string) error {
 }
 
 func (m mortality) config() config.Config {
-	cfg := config.Config{Chains: map[string]config.Chain{}}
+	cfg := config.Config{Chains: map[string]config.Chain{}, Venues: config.DefaultVenues()}
 	if m.Node != "" {
 		chain := bitcoinChain(&localnode.Bitcoin{URL: m.Node, User: m.User, Password: m.Password})
 		chain.StartHeight, chain.GapLimit = config.StartAt(m.Start), 3

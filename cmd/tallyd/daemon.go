@@ -42,6 +42,7 @@ type daemon struct {
 	jobs    *jobs.Client
 	sources indexer.Sources
 	venues  *venue.Transport
+	poller  *indexer.Poller
 	hooks   *webhooks
 	gate    *access.Gate
 	wrote   chan struct{} // one slot: events wait to be numbered
@@ -69,14 +70,17 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		defer cache.Close()
 		d.state, d.status, d.limiter, d.replays = cache, cache, cache.Limiter(), cache.Replays(d.store)
 	}
+	if err = d.openVenues(); err != nil {
+		return err
+	}
 	d.jobs, err = jobs.New(jobs.Config{
 		Pool: d.store.Pool(), PollOnly: d.store.PollOnly(), Searches: d.store, Search: d.search, Log: log,
+		Visit: d.poller.Visit, VenueWorkers: cfg.Venues.Concurrency,
 	})
 	if err != nil {
 		return fmt.Errorf("open jobs: %w", err)
 	}
 	defer d.closeSources()
-	d.openVenues()
 	d.hooks = newWebhooks(cfg.Webhooks, d.store, d.owner, log)
 	if d.gate, err = d.openGate(); err != nil {
 		return err
@@ -244,7 +248,7 @@ func (d *daemon) schedule() []indexer.Job {
 			}
 			return errors.Join(faults...)
 		},
-	}, d.checkLedger()}
+	}, d.checkLedger(), d.poller.Job()}
 }
 
 // searchSoon asks for a search of a chain if it has anything to search.

@@ -230,7 +230,7 @@ func (n *devNodes) describe() map[string]devChain {
 // devConfig returns the settings of tallyd dev: both chains are test chains,
 // followed from their first block, and may be wound back.
 func devConfig(listen, database, redis string, secrets devSecrets, n *devNodes) config.Config {
-	cfg := config.Config{Listen: listen, Chains: map[string]config.Chain{}}
+	cfg := config.Config{Listen: listen, Chains: map[string]config.Chain{}, Venues: config.DefaultVenues()}
 	cfg.Log = config.Log{Level: "info", Format: "auto"}
 	cfg.Database = config.Database{URL: config.NewURL(database), Pooler: "session", MaxConns: 20}
 	cfg.Redis.URL = config.NewURL(redis)

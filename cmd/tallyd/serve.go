@@ -187,7 +187,7 @@ func (d *daemon) router() (*api.Router, error) {
 	accounts.Mount(router.Operations(), accounts.Config{
 		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, Vaults: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
-		Venues: d.venuesInUse(), Logins: d.logins(), VenueAccounts: d.store,
+		Venues: venuesInUse(d.cfg.Venues), Logins: d.logins(), VenueAccounts: d.store,
 	})
 	d.mountCustody(router.Operations())
 	d.hooks.mount(router.Operations(), d.gate)

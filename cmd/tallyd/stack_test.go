@@ -51,7 +51,7 @@ type stack struct {
 // newStack returns a stack that is not started yet, with test chains.
 func newStack(t testing.TB, chains map[string]config.Chain) *stack {
 	t.Helper()
-	cfg := config.Config{Listen: "127.0.0.1:0", Chains: chains}
+	cfg := config.Config{Listen: "127.0.0.1:0", Chains: chains, Venues: config.DefaultVenues()}
 	cfg.Database = config.Database{URL: config.NewURL(migratedDatabase(t)), Pooler: "session", MaxConns: 8}
 	cfg.Redis.URL = config.NewURL(embedded.TestRedis(t))
 	cfg.API = config.API{

@@ -15,6 +15,7 @@ import (
 	"tallyd/chains/all"
 	"tallyd/chains/venue"
 	"tallyd/config"
+	"tallyd/indexer"
 )
 
 func venuesCommand() *cobra.Command {
@@ -163,6 +164,21 @@ func checkVenues(cfg config.Venues) error {
 		if _, found := venues[name]; !found && name != config.NoVenue {
 			wrong(fmt.Sprintf("enabled.%d", i), "there is no venue %q, but %s", name, strings.Join(venueNames(), ", "))
 		}
+	}
+	schedule := func(key, spec string) {
+		if _, err := indexer.ParseSchedule(spec); spec != "" && err != nil {
+			wrong(key, "must be an interval such as @every 1m, or five fields as cron has them")
+		}
+	}
+	schedule("balances", cfg.Balances)
+	schedule("history", cfg.History)
+	for i, s := range cfg.Schedules {
+		key := fmt.Sprintf("schedules.%d", i)
+		if _, found := venues[s.Venue]; !found {
+			wrong(key+".venue", "there is no venue %q, but %s", s.Venue, strings.Join(venueNames(), ", "))
+		}
+		schedule(key+".balances", s.Balances)
+		schedule(key+".history", s.History)
 	}
 	for i, b := range cfg.BaseURLs {
 		key := fmt.Sprintf("base_urls.%d", i)
