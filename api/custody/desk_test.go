@@ -158,7 +158,7 @@ func (d *desk) serve() {
 	})
 	accounts.Mount(router.Operations(), accounts.Config{
 		Gate: gate, Users: d.Store, UserChanges: d.Store, Accounts: d.Store, Balances: d.Store, Vaults: d.Store, States: d.Store,
-		Transactions: d.Store, CursorKey: []byte("a key of this test"),
+		Transactions: d.Store, VenueAccounts: d.Store, CursorKey: []byte("a key of this test"),
 	})
 	server := httptest.NewUnstartedServer(router)
 	server.Config = api.NewServer(router, zerolog.Nop())
