@@ -24,6 +24,11 @@ import (
 // at height 700, and more with every block.
 const shortChain = 1000
 
+// anvilThreads lets anvil answer while it mines. Its requests block the threads they
+// run on, of which there is one for each core: where there are two, a few questions
+// beside anvil_mine stop it for good.
+const anvilThreads = "TOKIO_WORKER_THREADS=16"
+
 // EthereumOptions says which node to start and where.
 type EthereumOptions struct {
 	// Bin is the program's file: of anvil itself, not of the script npm puts
@@ -130,7 +135,7 @@ func startEthereum(ctx context.Context, o EthereumOptions, arguments func(e *Eth
 			stop:   syscall.SIGINT,
 			ready:  func(ctx context.Context) bool { return e.Call(ctx, "eth_accounts", &e.Accounts) == nil },
 			command: Command{
-				Path: o.Bin, Args: args, Dir: dir, Env: environment(dir),
+				Path: o.Bin, Args: args, Dir: dir, Env: append(environment(dir), anvilThreads),
 				Log: filepath.Join(dir, "node.log"), PidFile: filepath.Join(dir, "node.pid"),
 			},
 		}

@@ -29,11 +29,18 @@ type client struct {
 	ids      atomic.Int64
 }
 
+// callTime bounds one call: long enough for a node to mine thousands of blocks, and
+// an end where it hangs.
+const callTime = 5 * time.Minute
+
 func newClient(url, user, password string) *client {
-	return &client{url: url, user: user, password: password, http: &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: 16,
-		IdleConnTimeout:     30 * time.Second,
-	}}}
+	return &client{url: url, user: user, password: password, http: &http.Client{
+		Timeout: callTime,
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: 16,
+			IdleConnTimeout:     30 * time.Second,
+		},
+	}}
 }
 
 // Call asks the node and decodes its answer into result, which may be nil. A
