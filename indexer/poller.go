@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +16,9 @@ import (
 )
 
 const (
-	// streamTime is how long an account stays with an owner that died, and
-	// streamRenew how often one that lives renews its lease.
-	streamTime  = 30 * time.Second
-	streamRenew = 8 * time.Second
+	// streamTime is how long an account stays with an owner that died. One that
+	// lives renews its lease four times in it.
+	streamTime = 30 * time.Second
 
 	// turnTime bounds how long histories are read in one turn: then others have
 	// theirs, and the account goes on where it was.
@@ -31,8 +31,9 @@ const (
 	// by: what the one calls due is not sent away by the other.
 	dueEarly = 2 * time.Second
 
-	venueRetry = 30 * time.Second
-	venueRetryMost  = time.Hour
+	venueRetry     = 30 * time.Second
+	venueRetryMost = time.Hour
+	maxDoublings   = 16
 )
 
 // VenueSchedule says when a venue is read.
@@ -57,6 +58,7 @@ type Poller struct {
 
 	Wrote func()        // events were written
 	Retry time.Duration // first wait after a reading that failed; 0 is 30 s
+	Lease time.Duration // how long an account stays with an owner that died; 0 is 30 s
 	Log   zerolog.Logger
 }
 
@@ -84,7 +86,7 @@ var errStreamLost = errors.New("stream lost")
 // account is visited again. An account that is gone, stopped or another's is left
 // alone.
 func (p *Poller) Visit(ctx context.Context, account uuid.UUID) error {
-	stream, err := p.Streams.AcquireStream(ctx, account, uuid.New(), streamTime)
+	stream, err := p.Streams.AcquireStream(ctx, account, uuid.New(), p.lease())
 	switch {
 	case errors.Is(err, ErrLeased), errors.Is(err, ErrNotFound), errors.Is(err, ErrStopped):
 		return nil
@@ -111,7 +113,7 @@ func (p *Poller) Visit(ctx context.Context, account uuid.UUID) error {
 
 // renew keeps the lease until ctx ends, and ends the turn when it is lost.
 func (p *Poller) renew(ctx context.Context, lease StreamLease, lose context.CancelCauseFunc) {
-	tick := time.NewTicker(streamRenew)
+	tick := time.NewTicker(p.lease() / renewals)
 	defer tick.Stop()
 	last := time.Now()
 	for {
@@ -120,25 +122,26 @@ func (p *Poller) renew(ctx context.Context, lease StreamLease, lose context.Canc
 			return
 		case <-tick.C:
 		}
-		err := p.Streams.RenewStream(ctx, lease, streamTime)
+		err := p.Streams.RenewStream(ctx, lease, p.lease())
 		switch {
 		case err == nil:
 			last = time.Now()
-		case errors.Is(err, ErrStale), time.Since(last) > streamTime:
+		case errors.Is(err, ErrStale), time.Since(last) > p.lease():
 			lose(errStreamLost)
 			return
 		}
 	}
 }
 
+// renewals is how often a lease is renewed while it lasts.
+const renewals = 4
+
+func (p *Poller) lease() time.Duration { return cmp.Or(p.Lease, streamTime) }
+
 // wait returns how long to wait after so many failures, a part of it by chance so
 // that not all come back at once.
 func (p *Poller) wait(failures int) time.Duration {
-	first := p.Retry
-	if first == 0 {
-		first = venueRetry
-	}
-	wait := min(first<<min(failures, 20), venueRetryMost)
+	wait := min(cmp.Or(p.Retry, venueRetry)<<min(failures, maxDoublings), venueRetryMost)
 	return wait/2 + rand.N(wait/2+1)
 }
 

@@ -62,7 +62,7 @@ var rooms = map[string]room{
 	"store/secret":    {},
 	"store/synccache": {sees: []string{"chains", "chains/venue", "indexer", "api/access"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
-	"store/jobs":      {sees: []string{"chains", "indexer", "store"}},
+	"store/jobs":      {sees: []string{"chains", "indexer", "store"}, tests: []string{"api/access", "chains/venue", "chains/venue/bitmart", "chains/venue/htx", "chains/venue/identity", "chains/venue/kraken", "store/secret", "store/synccache"}},
 
 	"api/problem":  {},
 	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},

@@ -49,8 +49,8 @@ func HTX(w *World, falling bool) http.Handler {
 	ok2 := func(data any) map[string]any { return map[string]any{"code": 200, "data": data} }
 	serve("/v1/common/timestamp", nil)
 	serve("/v2/user/uid", func(url.Values) any { return ok2(1) })
-	serve("/v2/user/api-key", func(url.Values) any {
-		return ok2([]any{map[string]any{"accessKey": "test-api-key", "permission": "readOnly", "ipAddresses": "192.0.2.1", "validDays": -1}})
+	serve("/v2/user/api-key", func(q url.Values) any {
+		return ok2([]any{map[string]any{"accessKey": q.Get("AccessKeyId"), "permission": "readOnly", "ipAddresses": "192.0.2.1", "validDays": -1}})
 	})
 	serve("/v1/account/accounts", func(url.Values) any {
 		return ok([]any{map[string]any{"id": 7, "type": "spot", "state": "working"}, map[string]any{"id": 8, "type": "otc", "state": "working"}})
