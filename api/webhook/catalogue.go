@@ -38,9 +38,11 @@ type (
 		ReplacedBy *string `json:"replaced_by" nullable:"true" doc:"The transaction that spent its inputs"`
 	}
 	syncedData struct {
-		Chain  string `json:"chain"`
-		Wallet string `json:"wallet" doc:"Address or descriptor of the account"`
-		Height int64  `json:"height" doc:"Tip of the ledger"`
+		Chain  string `json:"chain,omitempty"`
+		Wallet string `json:"wallet,omitempty" doc:"Address or descriptor of an account on a chain"`
+		Height int64  `json:"height,omitempty" doc:"Tip of the ledger, for an account on a chain"`
+		Venue  string `json:"venue,omitempty" doc:"Name of the venue, for an account at one"`
+		At     string `json:"at,omitempty" format:"date-time" doc:"When its balances were read, for an account at a venue"`
 	}
 	chainData struct {
 		Chain  string `json:"chain"`
@@ -55,11 +57,11 @@ type (
 	}
 )
 
-// Types returns the types of events of accounts and chains.
+// Types returns the types of events of accounts, chains and venues.
 func Types() []EventType {
 	transfer, chain := reflect.TypeFor[transferData](), reflect.TypeFor[chainData]()
-	return []EventType{
-		{Name: "account.synced", Summary: "An account became level with its chain.", Data: reflect.TypeFor[syncedData]()},
+	return append(venueTypes(), []EventType{
+		{Name: "account.synced", Summary: "An account became level with its chain, or was read at its venue for the first time.", Data: reflect.TypeFor[syncedData]()},
 		{Name: "chain.degraded", Summary: "A chain of yours is not followed any more, or, in the state halted, credits no deposits.", Data: chain},
 		{Name: "chain.recovered", Summary: "A chain of yours is followed, or credits deposits, again.", Data: chain},
 		{Name: "transfer.pending", Summary: "A transfer of an account was seen unconfirmed.", Data: transfer},
@@ -67,7 +69,7 @@ func Types() []EventType {
 		{Name: "transfer.orphaned", Summary: "The block of a transfer left the chain.", Data: transfer},
 		{Name: "transfer.replaced", Summary: "Another transaction spent the inputs of a transfer.", Data: transfer},
 		{Name: "transfer.dropped", Summary: "A transfer left the node's mempool without being mined.", Data: transfer},
-	}
+	}...)
 }
 
 // names returns the names of types, sorted.
