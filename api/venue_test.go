@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
 )
@@ -294,4 +295,21 @@ func TestVenueRefusals(t *testing.T) {
 	}
 	requireProblem(t, d.call("DELETE", at, "", "Authorization", stranger), 404, "not_found")
 	require.NotContains(t, d.log.String(), "canary")
+}
+
+// An operator sees how many accounts are level, of one tenant or of all.
+func TestVenueCounts(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	all := d.call("GET", "/v1/venues", "", "X-API-Key", master)
+	require.JSONEq(t, `{"venues":[
+		{"venue":"bitmart","environment":"live","accounts":12,"level":10,"syncing":0,"degraded":0,"stopped":2},
+		{"venue":"blink","environment":"live","accounts":1,"level":0,"syncing":0,"degraded":1,"stopped":0}]}`, string(all.raw))
+	test := d.call("GET", "/v1/venues", "", "X-API-Key", master, "X-Environment", "test")
+	require.JSONEq(t, `{"venues":[{"venue":"blink","environment":"test","accounts":9,"level":0,"syncing":9,"degraded":0,"stopped":0}]}`, string(test.raw))
+	key, text, err := access.NewKey(d.pepper, access.Request{Realm: live, Owner: "o", Name: "n", Scopes: []string{"venues:read"}}, noon)
+	require.NoError(t, err)
+	d.keys.keys[key.ID] = key
+	own := d.call("GET", "/v1/venues", "", "X-API-Key", text)
+	require.EqualValues(t, "5", own.json(t, "venues", 0, "accounts"))
 }

@@ -108,6 +108,7 @@ type Config struct {
 	Venues        []venue.Venue // those in use, in the order in which they are listed
 	Logins        Logins
 	VenueAccounts VenueAccounts // what was read at venues
+	VenueCounts   VenueCounts
 
 	CursorKey []byte // secret that cursors are signed with; the same on every instance
 }

@@ -116,6 +116,7 @@ func (s *surface) mountVenues(api huma.API) {
 	}, access.Rule{Surface: access.Blockmate, Scope: "venues:read", User: true}), s.listVenues)
 	s.mountVenueConnect(api)
 	s.mountVenueAccounts(api)
+	s.mountVenueCounts(api)
 }
 
 // atVenue returns an operation on a venue, which a user's token opens.

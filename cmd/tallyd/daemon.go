@@ -42,6 +42,8 @@ type daemon struct {
 	jobs    *jobs.Client
 	sources indexer.Sources
 	venues  *venue.Transport
+	budgets venue.Budgets // nil counts in this process
+	asked   *venueTraffic
 	poller  *indexer.Poller
 	hooks   *webhooks
 	gate    *access.Gate
@@ -55,6 +57,7 @@ type daemon struct {
 func run(ctx context.Context, cfg config.Config, listener net.Listener, log zerolog.Logger, failpoint func(string) error, ready func(*daemon)) error {
 	d := &daemon{
 		cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1), paying: newWakes(cfg.Chains), opening: newWakes(cfg.Chains),
+		asked: newVenueTraffic(),
 	}
 	var err error
 	if d.store, err = openLedger(ctx, cfg, log, failpoint); err != nil {
@@ -69,6 +72,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		}
 		defer cache.Close()
 		d.state, d.status, d.limiter, d.replays = cache, cache, cache.Limiter(), cache.Replays(d.store)
+		d.budgets = cache.Budgets()
 	}
 	if err = d.openVenues(); err != nil {
 		return err

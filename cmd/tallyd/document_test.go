@@ -21,7 +21,7 @@ import (
 // anything behind it: no two may name a type or an operation alike.
 func TestDocument(t *testing.T) {
 	t.Parallel()
-	d := &daemon{owner: uuid.New(), log: zerolog.Nop()}
+	d := &daemon{owner: uuid.New(), log: zerolog.Nop(), asked: newVenueTraffic()}
 	d.cfg.API = config.API{
 		MasterKey: config.NewSecret(testMaster), KeyPepper: config.NewSecret(testPepper),
 		JWTSeed: config.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 32))),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/google/uuid"
 
@@ -65,7 +66,7 @@ func (d *daemon) openVenues() error {
 		return err
 	}
 	options := transportOptions(d.cfg.Venues)
-	options.Nonces = d.store.Nonces()
+	options.HTTP, options.Nonces, options.Budgets = &http.Client{Transport: d.asked}, d.store.Nonces(), d.budgets
 	d.venues = venue.NewTransport(options)
 	d.poller = &indexer.Poller{
 		Venues: byName(venuesInUse(d.cfg.Venues)), Open: d.venues.Open, Streams: d.store, Assets: names, Wrote: d.tell, Log: d.log,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -124,6 +125,18 @@ func TestExchangeAccountsLife(t *testing.T) {
 	e.set(func(e *exchanges) { e.sats = 42 })
 	s.eventually("the account goes on", func() bool { return l.member("/balance", "BTC") == json.Number("0.00000042") })
 	s.eventually("its state says so", func() bool { return l.member("/balance", "state", "status") == "level" })
+
+	// The operator sees how many are level, and what was asked.
+	table, err := tallyd(t, "status", "--url", s.url, "--key", testMaster)
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^VENUE +ENVIRONMENT +ACCOUNTS +LEVEL .*\nblink +live +1 +1 +0 +0 +0$`, table)
+	response, err := http.Get(s.url + "/metrics") //nolint:noctx // of this test
+	require.NoError(t, err)
+	metrics, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Contains(t, string(metrics), `tallyd_venue_accounts{environment="live",status="level",venue="blink"} 1`)
+	require.Contains(t, string(metrics), `tallyd_venue_requests_total{host="`+strings.TrimPrefix(e.URL, "http://")+`",status="200"}`)
 
 	// Disconnected, nothing is left of the credentials, and nobody is asked.
 	var sealed int

@@ -317,8 +317,8 @@ func TestNoSecretIsTold(t *testing.T) {
 	rotated := ask("POST", "/api-keys/"+bearer["api_key_id"].(string)+"/rotate?owner=tests", map[string]any{})
 	g.secrets = append(g.secrets, rotated["key"].(string))
 	ask("POST", "/v1/webhooks/endpoints/"+g.ids["endpoints"]+"/secret/rotate", map[string]any{})
-	ask("PUT", "/webhooks/outbound", map[string]any{"url": "https://example.com/outbound"})
 	g.useLogins()
+	ask("PUT", "/webhooks/outbound", map[string]any{"url": "https://example.com/outbound"})
 
 	// Used well, and badly: in the wrong place, and where the answer is a fault.
 	body := []byte(`{"name":"n"}`)

@@ -86,6 +86,7 @@ func newGatehouse(t *testing.T, log io.Writer) *gatehouse {
 	g.log = log
 	g.exchanges = newExchanges(t)
 	g.cfg.Venues = g.exchanges.settings()
+	g.cfg.Venues.Balances, g.cfg.Venues.History = "@every 24h", "@every 24h"
 	g.cfg.API.Limits.AnonymousPerMinute, g.cfg.API.Limits.CustodyPerMinute = 1_000_000, 1_000_000
 	g.start()
 	var err error
@@ -126,20 +127,38 @@ func newGatehouse(t *testing.T, log io.Writer) *gatehouse {
 	for _, text := range g.token {
 		g.secrets = append(g.secrets, text)
 	}
-	status, endpoint := g.call("POST", "/v1/webhooks/endpoints", "X-API-Key", g.good, map[string]any{"url": "https://example.com/hooks"})
+	status, endpoint := g.call("POST", "/v1/webhooks/endpoints", "X-API-Key", g.good, map[string]any{"url": "https://example.com/hooks", "events": []string{"deposit.*"}})
 	require.Equal(t, http.StatusCreated, status, endpoint)
 	g.ids["endpoints"] = endpoint["id"].(string)
 	g.secrets = append(g.secrets, endpoint["secret"].(string))
 
-	status, login := g.call("POST", "/v1/exchange/blink/connect", "Authorization", "Bearer "+g.token["good"], map[string]any{"api_key": blinkKey})
-	require.Equal(t, http.StatusOK, status, login)
-	g.ids["account"] = login["id"].(string)
-	g.secrets = append(g.secrets, blinkKey, bitmartSecret, bitmartMemo, bitmartKey)
+	// No event of a login goes to the endpoint.
+	g.connectLogin()
 
 	response := g.do(g.request("GET", "/openapi.json", nil))
 	require.Equal(t, http.StatusOK, response.status)
 	require.NoError(t, json.Unmarshal([]byte(response.body), &g.doc))
 	return g
+}
+
+// connectLogin connects a login of the first tenant's user, and waits until it was
+// read and nothing is written about it any more.
+func (g *gatehouse) connectLogin() {
+	g.t.Helper()
+	l := g.connectVenue(g.token["good"], "blink", map[string]string{"api_key": blinkKey})
+	g.ids["account"] = l.at[strings.LastIndex(l.at, "/")+1:]
+	g.secrets = append(g.secrets, blinkKey, bitmartSecret, bitmartMemo, bitmartKey)
+	g.eventually("the login is read", func() bool {
+		return l.member("/balance", "state", "status") == "level" && l.member("/balance", "state", "history", "status") == "complete"
+	})
+	g.eventually("nothing is written about it any more", func() bool {
+		var busy int
+		err := g.db.QueryRow(g.t.Context(), `
+			SELECT (SELECT count(*) FROM events WHERE seq IS NULL) + (SELECT count(*) FROM streams WHERE lease_until > now())
+			+ (SELECT count(*) FROM river_job WHERE kind = 'venue' AND state NOT IN ('completed', 'discarded'))`).Scan(&busy)
+		require.NoError(g.t, err)
+		return busy == 0
+	})
 }
 
 func (g *gatehouse) issue(edit func(*access.Request)) (string, access.Key) {

@@ -167,6 +167,7 @@ func (d *daemon) environment() chains.Environment {
 func (d *daemon) router() (*api.Router, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics.MustRegister(newVenueGauges(d.store), d.asked.requests, d.asked.duration)
 	router, err := api.New(api.Config{
 		Version: version, Log: d.log, Gate: d.gate, Events: d.store, Chains: d.status, Store: d.store, Metrics: metrics,
 		BodyLimit: d.cfg.API.BodyLimit, PublicURL: d.cfg.API.PublicURL, Streams: []string{webhook.StreamPath},
@@ -187,7 +188,7 @@ func (d *daemon) router() (*api.Router, error) {
 	accounts.Mount(router.Operations(), accounts.Config{
 		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, Vaults: d.store, States: d.status,
 		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
-		Venues: venuesInUse(d.cfg.Venues), Logins: d.logins(), VenueAccounts: d.store,
+		Venues: venuesInUse(d.cfg.Venues), Logins: d.logins(), VenueAccounts: d.store, VenueCounts: d.store,
 	})
 	d.mountCustody(router.Operations())
 	d.hooks.mount(router.Operations(), d.gate)

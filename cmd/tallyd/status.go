@@ -27,8 +27,10 @@ import (
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how level every chain is",
+		Short: "Show how level every chain is, and the accounts at venues",
 		Long: `Status asks a running daemon for its chains and prints height, head, lag and state.
+Below them stands how many accounts at exchanges are level, if there are any and the key
+may see them (venues:read).
 A dash stands for what is not known yet. With the master key it shows the live and the
 test chains, with another key those of the key's environment.
 
@@ -104,21 +106,40 @@ type chainRow struct {
 	Halted      *string `json:"halted"`
 }
 
-// status prints the chains of both environments, as far as the key shows them.
+// venueRow is what GET /v1/venues says of one venue.
+type venueRow struct {
+	Venue       string `json:"venue"`
+	Environment string `json:"environment"`
+	Accounts    int64  `json:"accounts"`
+	Level       int64  `json:"level"`
+	Syncing     int64  `json:"syncing"`
+	Degraded    int64  `json:"degraded"`
+	Stopped     int64  `json:"stopped"`
+}
+
+// status prints the chains of both environments, and the accounts at venues, as far
+// as the key shows them.
 func status(ctx context.Context, url, key string, out io.Writer) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	rows := map[string]chainRow{}
 	for _, environment := range []chains.Environment{chains.Live, chains.Test} {
-		found, err := chainsOf(ctx, url, key, environment)
+		found, err := askStatus[struct{ Chains []chainRow }](ctx, url, key, "/v1/chains", environment)
 		if err != nil {
 			return err
 		}
-		for _, row := range found {
+		for _, row := range found.Chains {
 			rows[row.Chain] = row
 		}
 	}
+	if err := printChains(rows, out); err != nil {
+		return err
+	}
+	return printVenues(ctx, url, key, out)
+}
+
+func printChains(rows map[string]chainRow, out io.Writer) error {
 	if len(rows) == 0 {
 		fmt.Fprintln(out, "no chain yet")
 		return nil
@@ -139,12 +160,44 @@ func status(ctx context.Context, url, key string, out io.Writer) error {
 	return table.Flush() //nolint:wrapcheck // the terminal's own words
 }
 
-// chainsOf asks for the chains of one environment. A key that is not the master
-// key sees its own whatever is asked for.
-func chainsOf(ctx context.Context, url, key string, environment chains.Environment) ([]chainRow, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/chains", nil)
+// printVenues prints how many accounts at venues are level, if there are any and the
+// key may see them.
+func printVenues(ctx context.Context, url, key string, out io.Writer) error {
+	rows := map[string]venueRow{}
+	for _, environment := range []chains.Environment{chains.Live, chains.Test} {
+		found, err := askStatus[struct{ Venues []venueRow }](ctx, url, key, "/v1/venues", environment)
+		if errors.Is(err, errNoScope) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, row := range found.Venues {
+			rows[row.Venue+" "+row.Environment] = row
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nVENUE\tENVIRONMENT\tACCOUNTS\tLEVEL\tSYNCING\tDEGRADED\tSTOPPED")
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[name]
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\n", r.Venue, r.Environment, r.Accounts, r.Level, r.Syncing, r.Degraded, r.Stopped)
+	}
+	return table.Flush() //nolint:wrapcheck // the terminal's own words
+}
+
+// errNoScope says that a key may not see what was asked for.
+var errNoScope = errors.New("the key lacks a scope")
+
+// askStatus asks a daemon for something of one environment. A key that is not the
+// master key sees its own whatever is asked for.
+func askStatus[T any](ctx context.Context, url, key, path string, environment chains.Environment) (T, error) {
+	var answer T
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", url, err)
+		return answer, fmt.Errorf("ask %s: %w", url, err)
 	}
 	request.Header.Set("X-API-Key", key)
 	request.Header.Set("X-Environment", string(environment))
@@ -153,25 +206,22 @@ func chainsOf(ctx context.Context, url, key string, environment chains.Environme
 		err = fault.Err // it repeats the address
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no daemon answers at %s: %w", url, err)
+		return answer, fmt.Errorf("no daemon answers at %s: %w", url, err)
 	}
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		return nil, fmt.Errorf("the daemon at %s refuses the key: give one by --key or TALLYD_KEY", url)
+		return answer, fmt.Errorf("the daemon at %s refuses the key: give one by --key or TALLYD_KEY", url)
 	case http.StatusForbidden:
-		return nil, fmt.Errorf("the daemon at %s refuses the key: it lacks the scope chains:read", url)
+		return answer, fmt.Errorf("the daemon at %s refuses the key: %w: %s:read", url, errNoScope, strings.TrimPrefix(path, "/v1/"))
 	default:
-		return nil, fmt.Errorf("the daemon at %s answers %s", url, response.Status)
-	}
-	var answer struct {
-		Chains []chainRow `json:"chains"`
+		return answer, fmt.Errorf("the daemon at %s answers %s", url, response.Status)
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("what answers at %s is no tallyd: %w", url, err)
+		return answer, fmt.Errorf("what answers at %s is no tallyd: %w", url, err)
 	}
-	return answer.Chains, nil
+	return answer, nil
 }
 
 func orDash(n *uint64) string {
