@@ -205,8 +205,10 @@ func (f *fakeVenues) VenueMovements(_ context.Context, _ indexer.Realm, filter i
 func (f *fakeVenues) VenueCounts(context.Context) ([]indexer.VenueCount, error) {
 	other := indexer.Realm{Tenant: "other", Environment: chains.Live}
 	return []indexer.VenueCount{
-		{Realm: live, Venue: "bitmart", Status: indexer.StateLevel, Accounts: 3}, {Realm: live, Venue: "bitmart", Status: indexer.StateStopped, Accounts: 2},
-		{Realm: other, Venue: "bitmart", Status: indexer.StateLevel, Accounts: 7}, {Realm: live, Venue: "blink", Status: indexer.StateDegraded, Accounts: 1},
+		{Realm: live, Venue: "bitmart", Status: indexer.StateLevel, Accounts: 3},
+		{Realm: live, Venue: "bitmart", Status: indexer.StateStopped, Accounts: 2},
+		{Realm: other, Venue: "bitmart", Status: indexer.StateLevel, Accounts: 7},
+		{Realm: live, Venue: "blink", Status: indexer.StateDegraded, Accounts: 1},
 		{Realm: indexer.Realm{Tenant: "default", Environment: chains.Test}, Venue: "blink", Status: indexer.StateSyncing, Accounts: 9},
 	}, nil
 }

@@ -87,7 +87,7 @@ func (s *surface) venueConnect(ctx context.Context, in *venueConnectInput) (*ven
 	}
 	return access.InTwo(ctx, func(ctx context.Context) (indexer.TriedLogin, error) {
 		caller := callerOf(ctx)
-		login, err := in.Body.Login.credentials(v, caller.Realm.Environment)
+		login, err := in.Body.credentials(v, caller.Realm.Environment)
 		if err != nil {
 			return indexer.TriedLogin{}, err
 		}
@@ -188,15 +188,15 @@ func (l Login) credentials(v venue.Venue, environment chains.Environment) (venue
 		switch {
 		case f.Name == fieldDescription, f.Name == fieldName, f.Name == fieldUnverified:
 		case value == "" && f.Required:
-			p.Field(f.Name, strings.TrimSuffix("is required: "+f.Title+", "+f.Hint, ", "))
+			p = p.Field(f.Name, strings.TrimSuffix("is required: "+f.Title+", "+f.Hint, ", "))
 		case value != "" && f.Choices != nil && !slices.Contains(f.Choices, value):
-			p.Field(f.Name, "expected one of "+strings.Join(f.Choices, ", "))
+			p = p.Field(f.Name, "expected one of "+strings.Join(f.Choices, ", "))
 		}
 	}
 	known := v.Hint()
 	for _, name := range entered.Names() {
 		if !slices.ContainsFunc(known, func(f venue.Field) bool { return f.Name == name }) {
-			p.Field(name, v.Title+" takes no such field")
+			p = p.Field(name, v.Title+" takes no such field")
 		}
 	}
 	if len(p.Errors) == 0 {

@@ -277,7 +277,7 @@ func elsewhere() map[string]string {
 	const custody = "the wallets of custody have a history of their own: store dies at each of these, and in its model of custody"
 	return map[string]string{
 		"rebase": "the node would have to lose its chain: store tests it, and the tests of dev",
-		"sync": venue, "end_turn": venue, "replace_login": venue, "resume_stream": venue,
+		"sync":   venue, "end_turn": venue, "replace_login": venue, "resume_stream": venue,
 
 		"delete_account": "no account is ended in this history: store tests it",
 

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/accounts"
 	"tallyd/chains/venue"
 	"tallyd/config"
 )
@@ -102,7 +104,7 @@ func TestVenueCheck(t *testing.T) {
 }
 
 // The command takes the login from the environment.
-func TestVenueCheckCommand(t *testing.T) { //nolint:paralleltest // it sets variables
+func TestVenueCheckCommand(t *testing.T) {
 	e := newExchanges(t)
 	t.Setenv("TALLYD_VENUE_API_KEY", blinkKey)
 	t.Setenv("TALLYD_VENUES_BASE_URLS_0_VENUE", "blink")
@@ -124,4 +126,24 @@ func TestEverySettingOfVenuesIsWired(t *testing.T) {
 	require.EqualValues(t, 2, o.Timeout)
 	require.Equal(t, "https://a", o.Base("okx", "global", ""))
 	require.Equal(t, userAgent(), transportOptions(config.Venues{}).UserAgent)
+}
+
+// What venues ask for can be sent, and what is said of them leads somewhere.
+func TestVenuesFitTheAPI(t *testing.T) {
+	t.Parallel()
+	members := map[string]bool{}
+	for field := range reflect.TypeFor[accounts.Login]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		members[name] = true
+	}
+	for _, name := range venueNames() {
+		v, err := venueNamed(name)
+		require.NoError(t, err)
+		for _, f := range v.Hint() {
+			require.True(t, members[f.Name], "%s asks for %s, which POST /v1/exchange/%s/connect does not take", name, f.Name, name)
+			require.Regexp(t, `^[A-Z_]+$`, loginVariable(f.Name))
+		}
+		require.Regexp(t, `^[a-z]+\.[a-z]+(/[a-z]+)?$`, v.Regions[0].Title, "the site that the hint links to")
+		require.False(t, v.Regions[0].Sandbox, "what is meant without a word is no test money")
+	}
 }
