@@ -77,10 +77,10 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	if err = d.openVenues(); err != nil {
 		return err
 	}
-	d.jobs, err = jobs.New(jobs.Config{
-		Pool: d.store.Pool(), PollOnly: d.store.PollOnly(), Searches: d.store, Search: d.search, Log: log,
-		Visit: d.poller.Visit, VenueWorkers: cfg.Venues.Concurrency,
-	})
+	work := jobsConfig(cfg.Venues)
+	work.Pool, work.PollOnly, work.Searches, work.Search = d.store.Pool(), d.store.PollOnly(), d.store, d.search
+	work.Visit, work.Log = d.poller.Visit, log
+	d.jobs, err = jobs.New(work)
 	if err != nil {
 		return fmt.Errorf("open jobs: %w", err)
 	}

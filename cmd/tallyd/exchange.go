@@ -12,6 +12,7 @@ import (
 	"tallyd/chains/venue/identity"
 	"tallyd/config"
 	"tallyd/indexer"
+	"tallyd/store/jobs"
 )
 
 // venuesInUse returns the venues that the settings let accounts be connected at,
@@ -75,6 +76,9 @@ func (d *daemon) openVenues() error {
 	}
 	return nil
 }
+
+// jobsConfig returns what the settings of venues say of jobs.
+func jobsConfig(cfg config.Venues) jobs.Config { return jobs.Config{VenueWorkers: cfg.Concurrency} }
 
 // logins connects logins of the venues in use.
 func (d *daemon) logins() indexer.VenueConnections {

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -117,15 +119,87 @@ func TestVenueCheckCommand(t *testing.T) {
 	require.ErrorContains(t, err, "takes NAME; arguments given: 2")
 }
 
-// Every setting of how venues are asked reaches the transport.
+// venueWiring is everything that the settings of venues become.
+type venueWiring struct {
+	Agent             string
+	Patience, Timeout time.Duration
+	Bases             []string
+	InUse             []string
+	Next              []time.Time
+	Workers           int
+}
+
+func wiredVenues(t *testing.T, cfg config.Venues) venueWiring {
+	t.Helper()
+	require.NoError(t, checkVenues(cfg))
+	o := transportOptions(cfg)
+	w := venueWiring{Agent: o.UserAgent, Patience: o.Patience, Timeout: o.Timeout, Workers: jobsConfig(cfg).VenueWorkers}
+	schedules, err := venueSchedules(cfg)
+	require.NoError(t, err)
+	for _, v := range venuesInUse(cfg) {
+		w.InUse = append(w.InUse, v.Name)
+	}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, name := range venueNames() {
+		w.Next = append(w.Next, schedules[name].Balances.Next(at), schedules[name].History.Next(at))
+		v, err := venueNamed(name)
+		require.NoError(t, err)
+		for _, region := range v.Regions {
+			for host := range region.Hosts {
+				if base := o.Base(name, region.Name, host); base != "" {
+					w.Bases = append(w.Bases, name+" "+region.Name+" "+host+" "+base)
+				}
+			}
+		}
+	}
+	slices.Sort(w.Bases)
+	return w
+}
+
+// TestEverySettingOfVenuesIsWired changes one setting after the other: each must
+// reach the transport, the poller or the jobs.
 func TestEverySettingOfVenuesIsWired(t *testing.T) {
 	t.Parallel()
-	o := transportOptions(config.Venues{UserAgent: "agent", Patience: 1, Timeout: 2, BaseURLs: []config.BaseURL{{Venue: "okx", URL: config.NewURL("https://a")}}})
-	require.Equal(t, "agent", o.UserAgent)
-	require.EqualValues(t, 1, o.Patience)
-	require.EqualValues(t, 2, o.Timeout)
-	require.Equal(t, "https://a", o.Base("okx", "global", ""))
-	require.Equal(t, userAgent(), transportOptions(config.Venues{}).UserAgent)
+	whole := func() config.Venues {
+		v := config.DefaultVenues()
+		v.Enabled = []string{"okx", "bitmart"}
+		v.Schedules = []config.VenueSchedule{{Venue: "okx", Balances: "@every 2m", History: "@every 20m"}}
+		v.BaseURLs = []config.BaseURL{{Venue: "bitmart", Region: "global", Host: "main", URL: config.NewURL("https://a")}}
+		return v
+	}
+	require.Equal(t, userAgent(), wiredVenues(t, whole()).Agent)
+	changes := map[string]func(v *config.Venues){
+		"Enabled":            func(v *config.Venues) { v.Enabled = v.Enabled[:1] },
+		"UserAgent":          func(v *config.Venues) { v.UserAgent = "agent" },
+		"Balances":           func(v *config.Venues) { v.Balances = "*/5 * * * *" },
+		"History":            func(v *config.Venues) { v.History = "@every 1h" },
+		"Concurrency":        func(v *config.Venues) { v.Concurrency++ },
+		"Patience":           func(v *config.Venues) { v.Patience++ },
+		"Timeout":            func(v *config.Venues) { v.Timeout++ },
+		"Schedules.Venue":    func(v *config.Venues) { v.Schedules[0].Venue = "bitmart" },
+		"Schedules.Balances": func(v *config.Venues) { v.Schedules[0].Balances = "" },
+		"Schedules.History":  func(v *config.Venues) { v.Schedules[0].History = "@every 3h" },
+		"BaseURLs.Venue":     func(v *config.Venues) { v.BaseURLs[0].Venue = "okx" },
+		"BaseURLs.Region":    func(v *config.Venues) { v.BaseURLs[0].Venue, v.BaseURLs[0].Region = "okx", "eea" },
+		"BaseURLs.Host":      func(v *config.Venues) { v.BaseURLs[0].Host = "futures" },
+		"BaseURLs.URL":       func(v *config.Venues) { v.BaseURLs[0].URL = config.NewURL("https://b") },
+	}
+	var visit func(prefix string, of reflect.Type)
+	visit = func(prefix string, of reflect.Type) {
+		for field := range of.Fields() {
+			name := prefix + field.Name
+			if field.Type.Kind() == reflect.Slice && field.Type.Elem().Kind() == reflect.Struct {
+				visit(name+".", field.Type.Elem())
+				continue
+			}
+			change := changes[name]
+			require.NotNil(t, change, "nobody shows that %s is wired", name)
+			changed := whole()
+			change(&changed)
+			require.NotEqual(t, wiredVenues(t, whole()), wiredVenues(t, changed), "%s changes nothing", name)
+		}
+	}
+	visit("", reflect.TypeFor[config.Venues]())
 }
 
 // What venues ask for can be sent, and what is said of them leads somewhere.
