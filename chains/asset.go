@@ -3,8 +3,9 @@ package chains
 import "strings"
 
 // AssetID identifies an asset by CAIP-19: eip155:1/slip44:60 for a native coin,
-// eip155:1/erc20:0x… (contract in lower case) for a token. It is the only
-// identity an asset has; a ticker is never one.
+// eip155:1/erc20:0x… (contract in lower case) for a token,
+// eip155:1/erc721:0x…/ID and eip155:1/erc1155:0x…/ID for one of a collection. It
+// is the only identity an asset has; a ticker is never one.
 type AssetID string
 
 // Asset is what is counted. Symbol and Decimals are for display.

@@ -64,6 +64,10 @@ const (
 // position within the block is no source: it moves in a reorg.
 func SourceLog(n int) string { return "log:" + strconv.Itoa(n) }
 
+// SourceLogItem is the source of item k of the log at position n, for a log that
+// moves more than one thing.
+func SourceLogItem(n, k int) string { return SourceLog(n) + "/" + strconv.Itoa(k) }
+
 // SourceCall is the source of the internal call at path, such as 0.2.1.
 func SourceCall(path string) string { return "call:" + path }
 

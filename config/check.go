@@ -47,6 +47,7 @@ func (c Config) check(p problems) {
 	}
 
 	c.Webhooks.check(p)
+	c.NFT.check(p)
 	notNegative(p, "custody.cooling_off", c.Custody.CoolingOff)
 	c.Venues.check(p)
 

@@ -36,6 +36,7 @@ type Config struct {
 	Webhooks Webhooks         `yaml:"webhooks"`
 	Custody  Custody          `yaml:"custody"`
 	Venues   Venues           `yaml:"venues"`
+	NFT      NFT              `yaml:"nft"`
 	Chains   map[string]Chain `yaml:"chains"`
 }
 
@@ -181,6 +182,7 @@ func (c *Config) settle() {
 	c.API.Limits.AnonymousPerMinute = cmp.Or(c.API.Limits.AnonymousPerMinute, 60)
 	c.Webhooks.settle()
 	c.Venues.settle()
+	c.NFT.settle()
 	for slug, chain := range c.Chains {
 		chain.settle()
 		c.Chains[slug] = chain

@@ -38,6 +38,7 @@ api: {master_key: 0123456789abcdef, key_pepper: 0123456789abcdef, jwt_seed: "${J
 secrets: {keyset: '{"primaryKeyId":1}'}
 webhooks: {allow: []}
 venues: {enabled: [], schedules: [], base_urls: []}
+nft: {allow: []}
 chains:
   btc: {family: bitcoin, network: mainnet, deposits: {rules: []}, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}
@@ -61,6 +62,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	require.Equal(t, Venues{
 		Balances: "@every 1m", History: "@every 10m", Concurrency: 32, Patience: 10 * time.Second, Timeout: 30 * time.Second,
 	}, want.Venues)
+	require.Equal(t, NFT{Timeout: 10 * time.Second, MaxBytes: 1 << 20, Concurrency: 8, Refresh: 168 * time.Hour}, want.NFT)
 	btc, eth := want.Chains["btc"], want.Chains["eth"]
 	require.Equal(t, 2*time.Second, btc.PollInterval)
 	require.Equal(t, uint64(64), eth.Finality.Depth)

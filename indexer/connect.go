@@ -29,6 +29,7 @@ type Connecting struct {
 	Realm       Realm
 	User        uuid.UUID
 	Chain       string
+	NFT         bool   // show the NFTs of an address, and nothing else
 	Wallet      string // as the caller typed it: an address, an extended public key or a descriptor
 	Name        string
 	Description string
@@ -46,12 +47,19 @@ func (c Connections) Connect(ctx context.Context, asked Connecting) (Account, er
 	if !ok || source.Chain().Environment != asked.Realm.Environment {
 		return Account{}, fmt.Errorf("chain %q: %w", asked.Chain, ErrNotFound)
 	}
+	if _, able := source.(chains.NFTReader); asked.NFT && !able {
+		return Account{}, fmt.Errorf("NFTs of chain %q: %w", asked.Chain, ErrNotFound)
+	}
 	account := Account{
 		ID: uuid.New(), Realm: asked.Realm, UserID: asked.User, Chain: asked.Chain,
 		Name: asked.Name, Description: asked.Description, CreatedAt: time.Now().UTC(),
 		CreatedBy: asked.CreatedBy, MetaData: asked.MetaData,
 	}
-	scripts, err := c.read(source, asked.Wallet, &account)
+	read := c.read
+	if asked.NFT {
+		read = collector
+	}
+	scripts, err := read(source, asked.Wallet, &account)
 	if err != nil {
 		return Account{}, err
 	}
@@ -80,6 +88,16 @@ func (c Connections) read(source chains.Source, text string, account *Account) (
 		return nil, &WalletError{Text: err.Error()}
 	}
 	account.Kind, account.Wallet = KindAddress, canonical
+	return []WatchedScript{{Script: script, Address: canonical}}, nil
+}
+
+// collector is read for an account that shows NFTs: those of one address.
+func collector(source chains.Source, text string, account *Account) ([]WatchedScript, error) {
+	script, canonical, err := source.ParseAddress(text)
+	if err != nil {
+		return nil, &WalletError{Text: err.Error()}
+	}
+	account.Kind, account.Wallet = KindNFT, canonical
 	return []WatchedScript{{Script: script, Address: canonical}}, nil
 }
 

@@ -63,6 +63,7 @@ const (
 	KindAddress    AccountKind = "address"
 	KindDescriptor AccountKind = "descriptor"
 	KindVenue      AccountKind = "venue"
+	KindNFT        AccountKind = "nft"   // an address of which NFTs are shown and nothing else
 	KindVault      AccountKind = "vault" // a wallet of custody that counts in a user's totals; nothing connects one
 )
 

@@ -33,7 +33,7 @@ func (s *Store) CreateAccount(ctx context.Context, account indexer.Account, scri
 		}
 		created, err := q.CreateAccount(ctx, db.CreateAccountParams{
 			ID: account.ID, Tenant: realm.Tenant, Environment: string(realm.Environment), UserID: account.UserID, Chain: account.Chain,
-			Kind: string(account.Kind), Wallet: account.Wallet, WalletDigest: digest(account.Wallet),
+			Kind: string(account.Kind), Wallet: account.Wallet, WalletDigest: digest(keyOf(account)),
 			Name: account.Name, Description: account.Description, CreatedBy: account.CreatedBy, MetaData: account.MetaData,
 		})
 		if err != nil {
@@ -100,6 +100,15 @@ func (s *Store) DeleteAccount(ctx context.Context, realm indexer.Realm, id uuid.
 		}
 		return endVenues(ctx, q, []uuid.UUID{id})
 	})
+}
+
+// keyOf returns what a user can have connected once: a wallet for its balances,
+// and another time for its NFTs.
+func keyOf(account indexer.Account) string {
+	if account.Kind == indexer.KindNFT {
+		return "nft:" + account.Wallet
+	}
+	return account.Wallet
 }
 
 func digest(wallet string) []byte {

@@ -13,6 +13,7 @@ import (
 
 	"tallyd/api/access"
 	"tallyd/api/problem"
+	"tallyd/chains"
 	"tallyd/indexer"
 )
 
@@ -39,7 +40,7 @@ type (
 		URL         string    `json:"url" example:"onchain/btc/account/4cf7cf36-52a2-11ec-85b8-00155de33000"`
 		Chain       string    `json:"chain" doc:"Empty at a venue" example:"btc"`
 		Venue       string    `json:"venue,omitempty" doc:"Where it is an account at a venue" example:"kraken"`
-		Kind        string    `json:"kind" enum:"address,descriptor,venue"`
+		Kind        string    `json:"kind" enum:"address,descriptor,venue,nft"`
 		Wallet      string    `json:"wallet" doc:"In canonical spelling; empty at a venue"`
 		CreatedAt   stamp     `json:"created_at"`
 		access.Created
@@ -143,6 +144,11 @@ func (s *surface) listProviders(ctx context.Context, _ *struct{}) (*providersOut
 	for _, v := range s.Venues {
 		out.Body = append(out.Body, listedProvider{Name: v.Name, Type: exchangeType, URL: venueURL(v.Name)})
 	}
+	for _, p := range s.Providers {
+		if p.Environment == callerOf(ctx).Realm.Environment && p.Family == chains.FamilyEVM {
+			out.Body = append(out.Body, listedProvider{Name: p.Chain, Type: walletType, URL: nftURL(p.Chain)})
+		}
+	}
 	return out, nil
 }
 
@@ -159,6 +165,13 @@ func (s *surface) listHints(ctx context.Context, _ *struct{}) (*hintsOutput, err
 		out.Body = append(out.Body, listedHint{
 			AccountName: v.Name, AccountType: exchangeType, AccountURL: venueURL(v.Name), Hint: hintOfVenue(v, callerOf(ctx).Realm.Environment),
 		})
+	}
+	for _, p := range s.Providers {
+		if p.Environment == callerOf(ctx).Realm.Environment && p.Family == chains.FamilyEVM {
+			out.Body = append(out.Body, listedHint{
+				AccountName: p.Chain, AccountType: walletType, AccountURL: nftURL(p.Chain), Hint: p.nftHint(),
+			})
+		}
 	}
 	return out, nil
 }
@@ -204,6 +217,8 @@ func pathOf(a indexer.Account) string {
 		return "wallets/" + a.ID.String()
 	case indexer.KindVenue:
 		return pathOfVenue(a.Venue, a.ID)
+	case indexer.KindNFT:
+		return nftURL(a.Chain) + "/account/" + a.ID.String()
 	case indexer.KindAddress, indexer.KindDescriptor:
 	}
 	return accountURL(a.Chain) + "/account/" + a.ID.String()
@@ -252,6 +267,7 @@ func (s *surface) aggregateTransactions(ctx context.Context, in *aggregateTransa
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)
 	}
+	all = slices.DeleteFunc(all, func(a indexer.Account) bool { return a.Kind == indexer.KindNFT })
 	all, err = chosen(all, in.AccountFilter, func(a indexer.Account) uuid.UUID { return a.ID })
 	if err != nil {
 		return nil, err

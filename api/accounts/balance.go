@@ -226,7 +226,7 @@ func (s *surface) owned(ctx context.Context, p Provider, account uuid.UUID) (ind
 	if err != nil {
 		return indexer.AccountBalance{}, edge("read balance", err)
 	}
-	if b.Account.UserID != caller.User || b.Account.Chain != p.Chain {
+	if b.Account.UserID != caller.User || b.Account.Chain != p.Chain || b.Account.Kind == indexer.KindNFT {
 		return indexer.AccountBalance{}, problem.Missing()
 	}
 	return b, nil

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,15 +29,16 @@ type (
 		ProviderPath
 		ID uuid.UUID `path:"account_id" format:"uuid" doc:"Id of the account"`
 	}
+	connectBody struct {
+		Wallet      string `json:"wallet" minLength:"1" maxLength:"10000" doc:"Address, extended public key or output descriptor; for NFTs an address" example:"bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"`
+		Description string `json:"description,omitempty" maxLength:"1000" example:"My savings"`
+		Name        string `json:"name,omitempty" maxLength:"200" doc:"The chain's slug if left out" example:"savings"`
+
+		MetaData access.MetaData `json:"meta_data,omitempty"`
+	}
 	connectInput struct {
 		ProviderPath
-		Body struct {
-			Wallet      string `json:"wallet" minLength:"1" maxLength:"10000" doc:"Address, extended public key or output descriptor" example:"bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"`
-			Description string `json:"description,omitempty" maxLength:"1000" example:"My savings"`
-			Name        string `json:"name,omitempty" maxLength:"200" doc:"The chain's slug if left out" example:"savings"`
-
-			MetaData access.MetaData `json:"meta_data,omitempty"`
-		}
+		Body connectBody
 	}
 	connected struct {
 		ID          uuid.UUID `json:"id" format:"uuid"`
@@ -104,23 +106,23 @@ func (s *surface) connectHint(ctx context.Context, in *ProviderPath) (*hintOutpu
 }
 
 func (s *surface) connect(ctx context.Context, in *connectInput) (*connectOutput, error) {
-	caller := callerOf(ctx)
-	p, known := s.provider(in.Chain, caller.Realm.Environment)
+	p, known := s.provider(in.Chain, callerOf(ctx).Realm.Environment)
 	if !known {
 		return nil, problem.Missing()
 	}
-	name := in.Body.Name
-	if name == "" {
-		name = p.Chain
-	}
-	meta, err := caller.Stamp(in.Body.MetaData)
+	return s.connectTo(ctx, indexer.Connecting{Chain: p.Chain}, in.Body)
+}
+
+// connectTo connects what the caller typed.
+func (s *surface) connectTo(ctx context.Context, asked indexer.Connecting, body connectBody) (*connectOutput, error) {
+	caller := callerOf(ctx)
+	meta, err := caller.Stamp(body.MetaData)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // a problem is the answer itself
 	}
-	a, err := s.Connections.Connect(ctx, indexer.Connecting{
-		Realm: caller.Realm, User: caller.User, Chain: p.Chain, Wallet: in.Body.Wallet, Name: name, Description: in.Body.Description,
-		CreatedBy: caller.Name(), MetaData: meta,
-	})
+	asked.Realm, asked.User, asked.CreatedBy, asked.MetaData = caller.Realm, caller.User, caller.Name(), meta
+	asked.Wallet, asked.Name, asked.Description = body.Wallet, cmp.Or(body.Name, asked.Chain), body.Description
+	a, err := s.Connections.Connect(ctx, asked)
 	if errors.Is(err, indexer.ErrNotFound) {
 		return nil, s.whoIsMissing(ctx, caller)
 	}
@@ -177,7 +179,7 @@ func (s *surface) account(ctx context.Context, in *AccountPath) (Provider, index
 	if err != nil {
 		return Provider{}, indexer.Account{}, edge("read account", err)
 	}
-	if account.UserID != caller.User || account.Chain != p.Chain {
+	if account.UserID != caller.User || account.Chain != p.Chain || account.Kind == indexer.KindNFT {
 		return Provider{}, indexer.Account{}, problem.Missing()
 	}
 	return p, account, nil

@@ -120,6 +120,38 @@ func microseconds(raw []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(raw))).UTC()
 }
 
+const (
+	nftCursorVersion = 0x81 // no cursor of transactions begins like it
+	nftCursorBody    = 1 + 8 + 8
+)
+
+// writeNFT returns the text of a place in a list of NFTs.
+func (c cursors) writeNFT(user uuid.UUID, at indexer.NFTCursor) string {
+	raw := make([]byte, 0, nftCursorBody+cursorMAC)
+	raw = append(raw, nftCursorVersion)
+	raw = binary.BigEndian.AppendUint64(raw, uint64(at.Script))
+	raw = binary.BigEndian.AppendUint64(raw, uint64(at.Asset))
+	raw = append(raw, c.mac(user, raw)...)
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// readNFT returns the place of a text that writeNFT returned for the same user, the
+// first place for "", or a problem.
+func (c cursors) readNFT(user uuid.UUID, text string) (indexer.NFTCursor, error) {
+	if text == "" {
+		return indexer.NFTCursor{}, nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) != nftCursorBody+cursorMAC || raw[0] != nftCursorVersion ||
+		!hmac.Equal(raw[nftCursorBody:], c.mac(user, raw[:nftCursorBody])) {
+		return indexer.NFTCursor{}, problem.New(http.StatusBadRequest, problem.InvalidCursor, "cursor is not valid").
+			Field("cursor", "not a pageKey of an earlier answer")
+	}
+	return indexer.NFTCursor{
+		Script: int64(binary.BigEndian.Uint64(raw[1:])), Asset: int64(binary.BigEndian.Uint64(raw[9:])),
+	}, nil
+}
+
 func (c cursors) mac(user uuid.UUID, body []byte) []byte {
 	mac := hmac.New(sha256.New, c.key)
 	mac.Write(user[:])

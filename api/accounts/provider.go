@@ -61,6 +61,9 @@ func (p Provider) url() string { return accountURL(p.Chain) }
 
 func accountURL(chain string) string { return "onchain/" + chain }
 
+// nftURL returns the path of a chain's NFTs below /v1/.
+func nftURL(chain string) string { return "nft/" + chain }
+
 // Hint says what connecting an account takes.
 type Hint struct {
 	Description string            `json:"description" example:"Bitcoin (BTC)"`
@@ -78,6 +81,16 @@ type listedHint struct {
 	Info        string `json:"info"`
 	Icon        string `json:"icon" doc:"Always empty: icons are the app's"`
 	Hint
+}
+
+// nftHint says what connecting an address for its NFTs takes.
+func (p Provider) nftHint() Hint {
+	return Hint{
+		Description: p.Title + " NFTs",
+		URL:         p.Site,
+		Intro:       "Use your address to connect your NFTs.",
+		Fields:      map[string]string{"description": "Account description", "wallet": "Address"},
+	}
 }
 
 func (p Provider) hint() Hint {

@@ -103,6 +103,7 @@ type Config struct {
 	States       States
 	Transactions Transactions
 	Connections  Connections
+	NFTs         NFTs
 	Providers    []Provider
 
 	Venues        []venue.Venue // those in use, in the order in which they are listed
@@ -127,6 +128,7 @@ func Mount(api huma.API, cfg Config) {
 	s.mountAccounts(api)
 	s.mountAggregate(api)
 	s.mountVenues(api)
+	s.mountNFTs(api)
 }
 
 // byKey puts the rule of operations with a project key in force.

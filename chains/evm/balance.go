@@ -15,9 +15,11 @@ import (
 // pair is one balance to be read. The zero contract stands for the native coin.
 type pair struct {
 	contract, holder common.Address
+	standard         chains.Standard // of an NFT; "" for anything else
+	token            word            // of an NFT: which one
 }
 
-func (p pair) native() bool { return p.contract == common.Address{} }
+func (p pair) native() bool { return p.contract == common.Address{} && p.standard == "" }
 
 // reading is what one node said of one pair.
 type reading struct {
@@ -33,7 +35,9 @@ type reading struct {
 // same; if no two of those asked do, the error is chains.ErrUnverified.
 //
 // A pair whose contract does not exist at that block, or fails to answer
-// balanceOf, is left out: it has no balance there that anybody could name.
+// balanceOf, is left out: it has no balance there that anybody could name. An
+// NFT whose contract names no owner is held by nobody, and has the balance 0; one
+// of which nodes say different things is left out.
 // Everything else is in the answer, in the order of touched, once.
 func (s *Source) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) ([]chains.Snapshot, error) {
 	pairs, err := s.pairs(touched)
@@ -77,8 +81,9 @@ func (s *Source) pairs(touched []chains.Touch) ([]pair, error) {
 		if len(t.Script) != common.AddressLength {
 			return nil, fmt.Errorf("read balances: a script of %d bytes is no address", len(t.Script))
 		}
-		p := pair{holder: common.Address(t.Script)}
-		if t.Asset != s.chain.Native.ID {
+		p, isNFT := s.rules.nftOf(t.Asset)
+		p.holder = common.Address(t.Script)
+		if t.Asset != s.chain.Native.ID && !isNFT {
 			contract, _, err := parseAddress(t.Asset.Contract())
 			if err != nil || t.Asset != chains.TokenID(s.chain.ID, t.Asset.Contract()) || common.Address(contract) == (common.Address{}) {
 				return nil, fmt.Errorf("read balances: %s is no asset of %s", t.Asset, s.chain.ID)
@@ -94,8 +99,11 @@ func (s *Source) pairs(touched []chains.Touch) ([]pair, error) {
 }
 
 func (s *Source) asset(p pair) chains.AssetID {
-	if p.native() {
+	switch {
+	case p.native():
 		return s.chain.Native.ID
+	case p.standard != "":
+		return s.rules.nft(p.standard, p.contract, p.token)
 	}
 	return s.rules.token(p.contract)
 }
@@ -134,6 +142,12 @@ func (s *Source) confirm(ctx context.Context, first *rpc.Upstream, at chains.Blo
 		open = still
 	}
 	for _, i := range open {
+		if len(votes[i]) > 1 && pairs[i].standard != "" {
+			// Anybody can make a collection that answers each node otherwise: it
+			// must not keep the balances of others from being read.
+			readings[i].known = false
+			continue
+		}
 		if len(votes[i]) > 1 {
 			return nil, unverified("balance", "upstreams disagree on %s of %s: %s and %s",
 				s.asset(pairs[i]), pairs[i].holder, votes[i][0].amount(), votes[i][1].amount())

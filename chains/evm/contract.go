@@ -17,6 +17,10 @@ const (
 	selectorSymbol     = "\x95\xd8\x9b\x41" // symbol()
 	selectorName       = "\x06\xfd\xde\x03" // name()
 	selectorDecimals   = "\x31\x3c\xe5\x67" // decimals()
+	selectorOwnerOf    = "\x63\x52\x21\x1e" // ownerOf(uint256), ERC-721
+	selectorBalanceOfN = "\x00\xfd\xd5\x8e" // balanceOf(address,uint256), ERC-1155
+	selectorTokenURI   = "\xc8\x7b\x56\xdd" // tokenURI(uint256), ERC-721
+	selectorURI        = "\x0e\x89\x34\x1c" // uri(uint256), ERC-1155
 	selectorAggregate3 = "\x82\xad\x56\xcb" // aggregate3((address,bool,bytes)[])
 )
 
@@ -40,6 +44,17 @@ func balanceOf(holder common.Address) []byte {
 	copy(data, selectorBalanceOf)
 	copy(data[16:], holder[:])
 	return data
+}
+
+// ownerOf returns the call data of ownerOf.
+func ownerOf(token word) []byte { return append([]byte(selectorOwnerOf), token[:]...) }
+
+// balanceOfToken returns the call data of ERC-1155's balanceOf.
+func balanceOfToken(holder common.Address, token word) []byte {
+	data := make([]byte, 36, 68)
+	copy(data, selectorBalanceOfN)
+	copy(data[16:], holder[:])
+	return append(data, token[:]...)
 }
 
 // returnedBytes reads the result of eth_call.
@@ -82,6 +97,16 @@ func callError(err error) error {
 		}
 	}
 	return err
+}
+
+// outOfTime reports whether a node gave a call up for its own sake.
+func outOfTime(err error) bool {
+	answer, ok := errors.AsType[*rpc.Error](err)
+	if !ok || answer.Code == 3 {
+		return false
+	}
+	text := strings.ToLower(answer.Message)
+	return strings.HasPrefix(text, "execution timeout") || strings.HasPrefix(text, "execution aborted")
 }
 
 // aggregate returns the call data of Multicall3's aggregate3 for calls of

@@ -14,6 +14,9 @@ var (
 	topicTransfer   = crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)")) // EIP-20
 	topicDeposit    = crypto.Keccak256Hash([]byte("Deposit(address,uint256)"))          // WETH9
 	topicWithdrawal = crypto.Keccak256Hash([]byte("Withdrawal(address,uint256)"))       // WETH9
+
+	topicSingle = crypto.Keccak256Hash([]byte("TransferSingle(address,address,address,uint256,uint256)"))    // ERC-1155
+	topicBatch  = crypto.Keccak256Hash([]byte("TransferBatch(address,address,address,uint256[],uint256[])")) // ERC-1155
 )
 
 // movement is what one log says of a token.
@@ -27,6 +30,7 @@ type movement struct {
 func (m *matching) log(i uint32, k int, l *eventLog, inRoots bool) {
 	move, ok := m.movement(i, l)
 	if !ok {
+		m.collectible(i, k, l, inRoots)
 		return
 	}
 	if l.address == systemLog || l.address == m.rules.network.alias {
@@ -48,7 +52,7 @@ func (m *matching) log(i uint32, k int, l *eventLog, inRoots bool) {
 
 // movement reads the log as a token's movement. An ERC-721 Transfer has the same
 // first topic and a fourth; the one of some old contracts has everything in its
-// data. Neither is a balance of an ERC-20.
+// data. Neither is a balance of an ERC-20: see collectible.
 func (m *matching) movement(i uint32, l *eventLog) (movement, bool) {
 	if move, ok := l.transfer(); ok {
 		return move, true

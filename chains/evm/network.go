@@ -30,17 +30,25 @@ type network struct {
 
 	// alias is a contract whose Transfer logs speak of the native coin.
 	alias common.Address
+
+	// plain is a collection of NFTs older than ERC-721, whose Transfer logs have
+	// the same form but for having nothing indexed (CryptoKitties).
+	plain common.Address
 }
 
 // knownNetwork returns what is known of a chain id: nothing of most.
 func knownNetwork(id uint64) network {
 	switch id {
-	case 1, 10, 8453, 17000, 560048, 11155111:
+	case 1:
+		return network{priced: true, plain: common.HexToAddress("0x06012c8cf97BEaD5deAe237070F9587f8E7A266d")}
+	case 10, 8453, 17000, 560048, 11155111:
 		return network{priced: true}
 	case 1337, 31337:
 		return network{priced: true, unsigned: true}
 	case 56:
 		return network{symbol: "BNB", name: "BNB", slip44: 714, priced: true}
+	case 61:
+		return network{symbol: "ETC", name: "Ether Classic", slip44: 61}
 	case 100:
 		return network{symbol: "xDAI", name: "xDAI", slip44: 700, priced: true}
 	case 137:
@@ -48,6 +56,8 @@ func knownNetwork(id uint64) network {
 			symbol: "POL", name: "POL", slip44: 966, priced: true, stateSync: true,
 			alias: common.HexToAddress("0x0000000000000000000000000000000000001010"),
 		}
+	case 43114:
+		return network{symbol: "AVAX", name: "Avalanche", slip44: 9000}
 	case 42220:
 		return network{
 			symbol: "CELO", name: "Celo", slip44: 52752,
@@ -62,6 +72,12 @@ func knownNetwork(id uint64) network {
 //
 //nolint:gochecknoglobals // a constant that Go has no literal for
 var systemLog = common.HexToAddress("0xfffffffffffffffffffffffffffffffffffffffe")
+
+// Coin returns the native coin of the network with a chain id, as far as it is
+// known without asking a node.
+func Coin(id uint64) chains.Asset {
+	return knownNetwork(id).chain(chains.Spec{}, id, common.Hash{}).Native
+}
 
 // chain returns what the network is called.
 func (n network) chain(spec chains.Spec, id uint64, genesis common.Hash) chains.Chain {

@@ -53,6 +53,8 @@ func newStateReading(s *Source, u *rpc.Upstream, at chains.BlockRef, pairs []pai
 	for i, p := range pairs {
 		token, isListed := s.tokens[p.contract]
 		switch {
+		case p.standard != "":
+			r.askHolding(i)
 		case p.native() && proofs:
 			r.ask(r.proofRequest(p.holder, nil), func(a rpc.Response) error { return r.readAccount(i, a) })
 		case p.native():
@@ -86,6 +88,16 @@ func (r *stateReading) ask(request rpc.Request, handle func(rpc.Response) error)
 func (r *stateReading) call(i int) {
 	r.ask(ethCall(r.pairs[i].contract, balanceOf(r.pairs[i].holder), atHash(r.hash())),
 		func(a rpc.Response) error { return r.readCall(i, a) })
+}
+
+// askHolding asks whether the holder of pair i has its NFT, and how many.
+func (r *stateReading) askHolding(i int) {
+	p := r.pairs[i]
+	data := ownerOf(p.token)
+	if p.standard == chains.ERC1155 {
+		data = balanceOfToken(p.holder, p.token)
+	}
+	r.ask(ethCall(p.contract, data, atHash(r.hash())), func(a rpc.Response) error { return r.readHolding(i, a) })
 }
 
 // planCompany asks for balanceOf of listed tokens, many in one call where
@@ -247,6 +259,30 @@ func (r *stateReading) readCall(i int, a rpc.Response) error {
 	}
 	amount, ok := returnedWord(text)
 	r.readings[i] = reading{amount: amount, known: ok}
+	return nil
+}
+
+// readHolding reads who owns an NFT, or how many of it there are. A contract that
+// fails names nobody; of one that ran out of the node's time nothing is known.
+func (r *stateReading) readHolding(i int, a rpc.Response) error {
+	text, err := r.returned(a)
+	if err != nil {
+		return err
+	}
+	answer, ok := returnedWord(text)
+	switch {
+	case !ok:
+		r.readings[i] = reading{known: !outOfTime(a.Err)}
+	case r.pairs[i].standard == chains.ERC1155:
+		r.readings[i] = reading{amount: answer, known: true}
+	default:
+		topic := common.Hash(answer)
+		owner, isAddress := topicAddress(&topic)
+		r.readings[i].known = true
+		if isAddress && owner == r.pairs[i].holder {
+			r.readings[i].amount = wordFromUint64(1)
+		}
+	}
 	return nil
 }
 

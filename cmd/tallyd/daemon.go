@@ -50,6 +50,8 @@ type daemon struct {
 	wrote   chan struct{} // one slot: events wait to be numbered
 	paying  wakes
 	opening wakes // accounts wait for their first balance
+
+	describer *describer // of NFTs
 }
 
 // run opens everything cfg names, serves on listener, calls ready, and goes on
@@ -77,9 +79,13 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	if err = d.openVenues(); err != nil {
 		return err
 	}
+	if d.describer, err = newDescriber(cfg.NFT); err != nil {
+		return err
+	}
+	defer d.describer.close()
 	work := jobsConfig(cfg.Venues)
 	work.Pool, work.PollOnly, work.Searches, work.Search = d.store.Pool(), d.store.PollOnly(), d.store, d.search
-	work.Visit, work.Log = d.poller.Visit, log
+	work.Visit, work.Describe, work.Log = d.poller.Visit, d.describe, log
 	d.jobs, err = jobs.New(work)
 	if err != nil {
 		return fmt.Errorf("open jobs: %w", err)
@@ -252,7 +258,7 @@ func (d *daemon) schedule() []indexer.Job {
 			}
 			return errors.Join(faults...)
 		},
-	}, d.checkLedger(), d.poller.Job()}
+	}, d.checkLedger(), d.poller.Job(), d.describeSoon()}
 }
 
 // searchSoon asks for a search of a chain if it has anything to search.

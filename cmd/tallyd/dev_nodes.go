@@ -240,6 +240,7 @@ func devConfig(listen, database, redis string, secrets devSecrets, n *devNodes) 
 	}
 	cfg.Secrets.Keyset = config.NewSecret(secrets.Keyset)
 	cfg.Webhooks = loopback()
+	cfg.NFT = nearby()
 	local := func(c config.Chain) config.Chain {
 		c.Environment = "test"
 		c.StartHeight = config.StartAt(0)

@@ -29,6 +29,7 @@ var rooms = map[string]room{
 	"chains":            {},
 	"chains/rpc":        {sees: []string{"chains"}},
 	"chains/guard":      {},
+	"chains/nft":        {sees: []string{"chains"}, tests: []string{"chains/guard"}},
 	"chains/bitcoin":    {sees: []string{"chains", "chains/rpc"}},
 	"chains/evm":        {sees: []string{"chains", "chains/rpc"}},
 	"chains/all":        {sees: slices.Concat([]string{"chains", "chains/rpc", "chains/bitcoin", "chains/evm", "chains/venue"}, connectors), tests: []string{"chains/venue/identity"}},

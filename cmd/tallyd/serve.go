@@ -187,7 +187,7 @@ func (d *daemon) router() (*api.Router, error) {
 	cursorKey := sha256.Sum256([]byte("cursor:" + d.cfg.API.KeyPepper.Reveal()))
 	accounts.Mount(router.Operations(), accounts.Config{
 		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, Vaults: d.store, States: d.status,
-		Transactions: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
+		Transactions: d.store, NFTs: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 		Venues: venuesInUse(d.cfg.Venues), Logins: d.logins(), VenueAccounts: d.store, VenueCounts: d.store,
 	})
 	d.mountCustody(router.Operations())

@@ -10,10 +10,29 @@ import (
 )
 
 const addAssets = `-- name: AddAssets :many
-INSERT INTO assets (chain, caip19)
-SELECT $1, unnest($2::text[])
-ON CONFLICT (chain, caip19) DO NOTHING
-RETURNING caip19
+WITH fresh AS (
+    INSERT INTO assets (chain, caip19, decimals)
+    SELECT
+        $1,
+        n.caip19,
+        CASE WHEN n.caip19 LIKE '%/erc721:%' OR n.caip19 LIKE '%/erc1155:%' THEN 0 ELSE -1 END
+    FROM unnest($2::text[]) AS n (caip19)
+    ON CONFLICT (chain, caip19) DO NOTHING
+    RETURNING id, chain, caip19, nft
+),
+
+described AS (
+    INSERT INTO nfts (asset_id, chain, contract)
+    SELECT
+        f.id,
+        f.chain,
+        split_part(split_part(f.caip19, ':', 3), '/', 1)
+    FROM fresh AS f
+    WHERE f.nft
+)
+
+SELECT caip19
+FROM fresh
 `
 
 type AddAssetsParams struct {
@@ -22,7 +41,7 @@ type AddAssetsParams struct {
 }
 
 // AddAssets makes rows for assets seen for the first time, and returns those
-// that were new.
+// that were new. An NFT is counted in whole pieces, and its metadata is due.
 func (q *Queries) AddAssets(ctx context.Context, arg AddAssetsParams) ([]string, error) {
 	rows, err := q.db.Query(ctx, addAssets, arg.Chain, arg.Caip19s)
 	if err != nil {
@@ -107,10 +126,12 @@ const knownAssets = `-- name: KnownAssets :many
 SELECT caip19
 FROM assets
 WHERE chain = $1
+AND NOT nft
 ORDER BY native DESC, listed DESC, id
 `
 
-// KnownAssets returns every asset of a chain, the native one first.
+// KnownAssets returns every asset of a chain that balances are kept of, the
+// native one first.
 func (q *Queries) KnownAssets(ctx context.Context, chain string) ([]string, error) {
 	rows, err := q.db.Query(ctx, knownAssets, chain)
 	if err != nil {
@@ -299,6 +320,7 @@ FROM assets
 WHERE chain = $1
 AND NOT native
 AND NOT listed
+AND NOT nft
 AND symbol = ''
 AND (asked_at IS NULL OR asked_at < now() - interval '1 day')
 ORDER BY id

@@ -42,6 +42,7 @@ FROM (
     FROM accounts AS u
     WHERE u.user_id = $2::uuid
     AND u.deleted_at IS NULL
+    AND (u.kind <> 'nft' OR $3::boolean)
 ) AS w
 JOIN accounts AS a ON a.id = w.id
 JOIN cursors AS c ON c.chain = a.chain
@@ -58,8 +59,8 @@ CROSS JOIN LATERAL (
     JOIN scripts AS s ON s.id = l.script_id
     WHERE l.account_id = a.id
 ) AS h
-WHERE a.tenant = $3
-AND a.environment = $4
+WHERE a.tenant = $4
+AND a.environment = $5
 AND a.deleted_at IS NULL
 ORDER BY a.created_at, a.id
 `
@@ -67,6 +68,7 @@ ORDER BY a.created_at, a.id
 type AccountStatesParams struct {
 	ID          *uuid.UUID
 	UserID      *uuid.UUID
+	Nfts        bool
 	Tenant      string
 	Environment string
 }
@@ -95,12 +97,13 @@ type AccountStatesRow struct {
 }
 
 // AccountStates returns accounts of a realm with how far they are: one of them,
-// or all of one user. Which, is a list of ids and no OR: with an OR a plan that
+// or all of one user, those that show nothing but NFTs only if asked for. Which, is a list of ids and no OR: with an OR a plan that
 // is kept for all parameters reads every account.
 func (q *Queries) AccountStates(ctx context.Context, arg AccountStatesParams) ([]AccountStatesRow, error) {
 	rows, err := q.db.Query(ctx, accountStates,
 		arg.ID,
 		arg.UserID,
+		arg.Nfts,
 		arg.Tenant,
 		arg.Environment,
 	)
@@ -238,7 +241,7 @@ SELECT
     coalesce(k.amount - coalesce(o.amount, f.amount) - e.amount, 0)::numeric AS unattributed
 FROM account_scripts AS l
 JOIN sums AS s ON s.script_id = l.script_id
-JOIN assets AS x ON x.id = s.asset_id
+JOIN assets AS x ON x.id = s.asset_id AND NOT x.nft
 JOIN cursors AS c ON c.chain = x.chain
 LEFT JOIN LATERAL (
     SELECT
@@ -384,7 +387,7 @@ SELECT
     coalesce(sum(i.amount), 0)::numeric AS immature
 FROM account_scripts AS l
 JOIN sums AS s ON s.script_id = l.script_id
-JOIN assets AS x ON x.id = s.asset_id
+JOIN assets AS x ON x.id = s.asset_id AND NOT x.nft
 JOIN cursors AS c ON c.chain = x.chain
 LEFT JOIN LATERAL (
     SELECT sum(t.amount) AS amount

@@ -92,6 +92,7 @@ type Asset struct {
 	Listed   bool
 	Native   bool
 	AskedAt  *time.Time
+	Nft      bool
 }
 
 type Attempt struct {
@@ -397,6 +398,36 @@ type Login struct {
 	Login     string
 	Sealed    []byte
 	Warnings  json.RawMessage
+}
+
+type Nft struct {
+	AssetID     int64
+	Chain       string
+	Contract    string
+	Status      string
+	Reason      string
+	Collection  string
+	Symbol      string
+	Uri         string
+	Name        string
+	Description string
+	Image       string
+	ExternalUrl string
+	Attributes  json.RawMessage
+	AsOf        *time.Time
+	TriedAt     *time.Time
+	Attempts    int32
+	DueAt       time.Time
+}
+
+type NftHolding struct {
+	ScriptID  int64
+	AssetID   int64
+	Amount    chains.Amount
+	Height    int64
+	Hash      []byte
+	BlockTime time.Time
+	Proof     string
 }
 
 type Nonce struct {

@@ -34,7 +34,7 @@ func (q *Queries) AdoptDraft(ctx context.Context, arg AdoptDraftParams) error {
 }
 
 const chainAssets = `-- name: ChainAssets :many
-SELECT id, chain, caip19, symbol, name, decimals, listed, native, asked_at
+SELECT id, chain, caip19, symbol, name, decimals, listed, native, asked_at, nft
 FROM assets
 WHERE chain = $1
 AND (listed OR native)
@@ -61,6 +61,7 @@ func (q *Queries) ChainAssets(ctx context.Context, chain string) ([]Asset, error
 			&i.Listed,
 			&i.Native,
 			&i.AskedAt,
+			&i.Nft,
 		); err != nil {
 			return nil, err
 		}

@@ -47,6 +47,10 @@ type Config struct {
 
 	// VenueWorkers is how many turns this process has at once; 0 for 32.
 	VenueWorkers int
+
+	// Describe looks at the metadata of a chain's NFTs until none is due, or ctx
+	// ends. An error makes the job come again after some seconds. nil for never.
+	Describe func(ctx context.Context, chain string) error
 }
 
 // Client enqueues jobs, and works them once it was started.
@@ -62,12 +66,18 @@ func New(cfg Config) (*Client, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &backfillWorker{searches: cfg.Searches, owner: owner, search: cfg.Search})
 	asked := &asked{}
+	queues := map[string]river.QueueConfig{}
+	if cfg.Describe != nil {
+		river.AddWorker(workers, &describeWorker{owner: owner, describe: cfg.Describe})
+		queues[describeQueue] = river.QueueConfig{MaxWorkers: 2}
+	}
 	count := 4
 	if cfg.Workers > 0 {
 		count = cfg.Workers
 	}
+	queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: count}
 	settings := &river.Config{
-		Queues:        map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: count}},
+		Queues:        queues,
 		Workers:       workers,
 		FetchCooldown: fetchCooldown,
 		PollOnly:      cfg.PollOnly,

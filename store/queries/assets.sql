@@ -57,11 +57,30 @@ AND caip19 <> ALL(@caip19s::text[]);
 
 -- name: AddAssets :many
 -- AddAssets makes rows for assets seen for the first time, and returns those
--- that were new.
-INSERT INTO assets (chain, caip19)
-SELECT @chain, unnest(@caip19s::text[])
-ON CONFLICT (chain, caip19) DO NOTHING
-RETURNING caip19;
+-- that were new. An NFT is counted in whole pieces, and its metadata is due.
+WITH fresh AS (
+    INSERT INTO assets (chain, caip19, decimals)
+    SELECT
+        @chain,
+        n.caip19,
+        CASE WHEN n.caip19 LIKE '%/erc721:%' OR n.caip19 LIKE '%/erc1155:%' THEN 0 ELSE -1 END
+    FROM unnest(@caip19s::text[]) AS n (caip19)
+    ON CONFLICT (chain, caip19) DO NOTHING
+    RETURNING id, chain, caip19, nft
+),
+
+described AS (
+    INSERT INTO nfts (asset_id, chain, contract)
+    SELECT
+        f.id,
+        f.chain,
+        split_part(split_part(f.caip19, ':', 3), '/', 1)
+    FROM fresh AS f
+    WHERE f.nft
+)
+
+SELECT caip19
+FROM fresh;
 
 -- name: AssetIDs :many
 -- AssetIDs returns the ids of assets that have rows.
@@ -90,10 +109,12 @@ WHERE a.chain = @chain
 AND a.caip19 = n.caip19;
 
 -- name: KnownAssets :many
--- KnownAssets returns every asset of a chain, the native one first.
+-- KnownAssets returns every asset of a chain that balances are kept of, the
+-- native one first.
 SELECT caip19
 FROM assets
 WHERE chain = @chain
+AND NOT nft
 ORDER BY native DESC, listed DESC, id;
 
 -- name: UnnamedAssets :many
@@ -103,6 +124,7 @@ FROM assets
 WHERE chain = @chain
 AND NOT native
 AND NOT listed
+AND NOT nft
 AND symbol = ''
 AND (asked_at IS NULL OR asked_at < now() - interval '1 day')
 ORDER BY id

@@ -1,6 +1,6 @@
 -- name: AccountStates :many
 -- AccountStates returns accounts of a realm with how far they are: one of them,
--- or all of one user. Which, is a list of ids and no OR: with an OR a plan that
+-- or all of one user, those that show nothing but NFTs only if asked for. Which, is a list of ids and no OR: with an OR a plan that
 -- is kept for all parameters reads every account.
 SELECT
     sqlc.embed(a),
@@ -30,6 +30,7 @@ FROM (
     FROM accounts AS u
     WHERE u.user_id = sqlc.narg('user_id')::uuid
     AND u.deleted_at IS NULL
+    AND (u.kind <> 'nft' OR @nfts::boolean)
 ) AS w
 JOIN accounts AS a ON a.id = w.id
 JOIN cursors AS c ON c.chain = a.chain
@@ -65,7 +66,7 @@ SELECT
     coalesce(sum(i.amount), 0)::numeric AS immature
 FROM account_scripts AS l
 JOIN sums AS s ON s.script_id = l.script_id
-JOIN assets AS x ON x.id = s.asset_id
+JOIN assets AS x ON x.id = s.asset_id AND NOT x.nft
 JOIN cursors AS c ON c.chain = x.chain
 LEFT JOIN LATERAL (
     SELECT sum(t.amount) AS amount
@@ -104,7 +105,7 @@ SELECT
     coalesce(k.amount - coalesce(o.amount, f.amount) - e.amount, 0)::numeric AS unattributed
 FROM account_scripts AS l
 JOIN sums AS s ON s.script_id = l.script_id
-JOIN assets AS x ON x.id = s.asset_id
+JOIN assets AS x ON x.id = s.asset_id AND NOT x.nft
 JOIN cursors AS c ON c.chain = x.chain
 LEFT JOIN LATERAL (
     SELECT

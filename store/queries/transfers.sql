@@ -335,7 +335,7 @@ AND NOT EXISTS (
 
 -- name: TransferEvents :execrows
 -- TransferEvents writes one event for each transfer and each account that
--- watches its script. OFFSET 0 keeps the planner from joining whole tables
+-- watches its script; one that shows NFTs alone hears of them alone. OFFSET 0 keeps the planner from joining whole tables
 -- where it knows too little of them to see that a block changes few rows.
 INSERT INTO events (tenant, environment, type, chain, account_id, resource_id, resource_version, data)
 SELECT
@@ -380,7 +380,7 @@ CROSS JOIN LATERAL (
     JOIN assets AS x ON x.id = t.asset_id
     JOIN cursors AS c ON c.chain = t.chain
     JOIN account_scripts AS l ON l.script_id = t.script_id
-    JOIN accounts AS a ON a.id = l.account_id AND a.deleted_at IS NULL
+    JOIN accounts AS a ON a.id = l.account_id AND a.deleted_at IS NULL AND (a.kind <> 'nft' OR x.nft)
     WHERE t.id = n.id
     OFFSET 0
 ) AS e
