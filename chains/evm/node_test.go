@@ -252,10 +252,7 @@ func blockOf(t *testing.T, s *Source, n *devNode, tx common.Hash) chains.Block {
 func legs(m chains.Match, names map[common.Address]string) []string {
 	lines := []string{}
 	for _, l := range m.Transfers {
-		asset := "native"
-		if contract := l.Asset.Contract(); contract != "" {
-			asset = names[common.HexToAddress(contract)]
-		}
+		asset := assetName(l.Asset, names)
 		peer := "-"
 		if l.Peer != nil {
 			peer = names[common.Address(l.Peer)]
@@ -269,11 +266,19 @@ func legs(m chains.Match, names map[common.Address]string) []string {
 func touches(m chains.Match, names map[common.Address]string) []string {
 	lines := []string{}
 	for _, touch := range m.Touched {
-		asset := "native"
-		if contract := touch.Asset.Contract(); contract != "" {
-			asset = names[common.HexToAddress(contract)]
-		}
-		lines = append(lines, names[common.Address(touch.Script)]+" "+asset)
+		lines = append(lines, names[common.Address(touch.Script)]+" "+assetName(touch.Asset, names))
 	}
 	return lines
+}
+
+// assetName writes an asset: by the name of its contract, an NFT with its standard
+// and id.
+func assetName(id chains.AssetID, names map[common.Address]string) string {
+	if n, ok := id.NFT(); ok {
+		return string(n.Standard) + ":" + names[common.HexToAddress(n.Contract)] + "#" + n.Token
+	}
+	if contract := id.Contract(); contract != "" {
+		return names[common.HexToAddress(contract)]
+	}
+	return "native"
 }

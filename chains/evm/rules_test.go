@@ -127,7 +127,7 @@ func TestDepositRules(t *testing.T) {
 		},
 		{
 			name: "ERC721", from: alice, to: &g.fake, data: invoke("forge721(address,address,uint256)", alice, bob, 1),
-			legs: []string{}, touch: []string{},
+			legs: []string{"log:0 in 1 erc721:fake#1 bob alice"}, touch: []string{"bob erc721:fake#1"},
 		},
 		{
 			name: "TransferNotIndexed", from: alice, to: &g.fake, data: invoke("forgeOld(address,address,uint256)", alice, bob, 1),
@@ -139,7 +139,7 @@ func TestDepositRules(t *testing.T) {
 		},
 		{
 			name: "ERC1155", from: alice, to: &g.fake, data: invoke("forge1155(address,address,uint256)", alice, bob, 1),
-			legs: []string{}, touch: []string{},
+			legs: []string{"log:0 in 1 erc1155:fake#1 bob alice"}, touch: []string{"bob erc1155:fake#1"},
 		},
 		{
 			name: "ManyLogs", from: alice, to: &g.token, data: invoke("spread(address[],uint256)", []common.Address{bob, carol, alice, bob}, 2),

@@ -155,6 +155,9 @@ func (r *Reader) ask(ctx context.Context, at *url.URL, trusted bool) (raw []byte
 		return nil, nil, because("its server sends %s, not JSON", kind)
 	}
 	raw, err = io.ReadAll(io.LimitReader(response.Body, r.cfg.MaxBytes+1))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, nil, because("the answer of its server breaks off")
+	}
 	if err != nil {
 		return nil, nil, r.whyNot(err)
 	}
