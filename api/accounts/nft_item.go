@@ -1,7 +1,10 @@
 package accounts
 
 import (
+	"reflect"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"tallyd/chains"
 	"tallyd/indexer"
@@ -34,7 +37,7 @@ type (
 		Attributes    []nftTrait       `json:"attributes" nullable:"false"`
 		Collection    nftCollection    `json:"collection"`
 		MetadataState nftMetadataState `json:"metadata_state"`
-		Acquired      *nftAcquired     `json:"acquired" nullable:"true" doc:"The transfer that brought it last; null if none is known"`
+		Acquired      *nftAcquired     `json:"acquired" doc:"The transfer that brought it last; null if none is known"`
 	}
 	nftContract struct {
 		Address string `json:"address" example:"0x06012c8cf97bead5deae237070f9587f8e7a266d"`
@@ -81,6 +84,15 @@ type (
 		Time   stamp  `json:"time"`
 	}
 )
+
+// Schema describes the transfer, or null where there is none, for the OpenAPI
+// document.
+func (nftAcquired) Schema(r huma.Registry) *huma.Schema {
+	type named nftAcquired
+	schema := huma.SchemaFromType(r, reflect.TypeFor[named]())
+	schema.Nullable = true
+	return schema
+}
 
 func ownedOf(n indexer.NFT) ownedNFT {
 	id, _ := n.ID.NFT() // the ledger lists nothing else
