@@ -129,12 +129,18 @@ func (f *fakeUsers) Connect(_ context.Context, asked indexer.Connecting) (indexe
 	if !slices.ContainsFunc(f.users, func(u indexer.User) bool { return u.ID == user && u.Realm == realm }) {
 		return indexer.Account{}, indexer.ErrNotFound
 	}
-	if slices.ContainsFunc(f.accounts, func(a indexer.Account) bool { return a.UserID == user && a.Chain == chain && a.Wallet == wallet }) {
+	kind := indexer.KindAddress
+	if asked.NFT {
+		kind = indexer.KindNFT
+	}
+	if slices.ContainsFunc(f.accounts, func(a indexer.Account) bool {
+		return a.UserID == user && a.Chain == chain && a.Wallet == wallet && a.Kind == kind
+	}) {
 		return indexer.Account{}, indexer.ErrExists
 	}
 	f.writes++
 	a := indexer.Account{
-		ID: uuid.New(), Realm: realm, UserID: user, Chain: chain, Kind: indexer.KindAddress,
+		ID: uuid.New(), Realm: realm, UserID: user, Chain: chain, Kind: kind,
 		Wallet: wallet, Name: asked.Name, Description: asked.Description, CreatedAt: noon,
 		CreatedBy: asked.CreatedBy, MetaData: asked.MetaData,
 	}
@@ -152,6 +158,7 @@ type fakeLedger struct {
 	pages   [][]indexer.Transaction
 	filter  indexer.TransactionFilter // of the last call
 	events  []indexer.Event
+	nfts    []indexer.NFT // of every account on an EVM chain; Account is filled in
 	chains  []indexer.ChainStatus
 	down    error
 }
@@ -215,6 +222,43 @@ func (f *fakeLedger) Transactions(_ context.Context, _ indexer.Realm, filter ind
 		return f.pages[at], nil, nil
 	}
 	return f.pages[at], &indexer.TransactionCursor{Time: noon, Tx: chains.Hash{byte(at + 1)}, Account: filter.Accounts[0]}, nil
+}
+
+func (f *fakeLedger) NFTHolders(ctx context.Context, realm indexer.Realm, user uuid.UUID, only *uuid.UUID) ([]indexer.NFTHolder, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all, err := f.users.Accounts(ctx, realm, user)
+	var holders []indexer.NFTHolder
+	for _, a := range all {
+		if a.Chain != "btc" && (only == nil || *only == a.ID) {
+			holders = append(holders, indexer.NFTHolder{Account: a, State: f.held[a.Chain].State, Tip: f.held[a.Chain].AsOf, Held: int64(len(f.nfts))})
+		}
+	}
+	if only != nil && len(holders) == 0 {
+		return nil, indexer.ErrNotFound
+	}
+	return holders, errors.Join(err, f.down)
+}
+
+func (f *fakeLedger) NFTs(ctx context.Context, realm indexer.Realm, filter indexer.NFTFilter) ([]indexer.NFT, *indexer.NFTCursor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all, err := f.users.Accounts(ctx, realm, filter.User)
+	var page []indexer.NFT
+	for i := int(filter.After.Asset); i < len(f.nfts); i++ {
+		if len(page) == filter.Limit {
+			return page, &indexer.NFTCursor{Script: 1, Asset: int64(i)}, err
+		}
+		one := f.nfts[i]
+		for _, a := range all {
+			if a.Chain != "btc" {
+				one.Account = a.ID
+				break
+			}
+		}
+		page = append(page, one)
+	}
+	return page, nil, errors.Join(err, f.down)
 }
 
 func (f *fakeLedger) EventsAfter(_ context.Context, realm indexer.Realm, after int64, limit int) ([]indexer.Event, error) {

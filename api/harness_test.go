@@ -82,7 +82,7 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	accounts.Mount(d.router.Operations(), accounts.Config{
 		Gate: d.gate, Users: d.users, UserChanges: d.users, Accounts: d.users, Balances: d.ledger, States: d.ledger,
-		Transactions: d.ledger, Connections: d.users, CursorKey: d.pepper,
+		Transactions: d.ledger, NFTs: d.ledger, Connections: d.users, CursorKey: d.pepper,
 		Venues: []venue.Venue{bitmart.Venue(), blink.Venue()}, Logins: d.venues, VenueAccounts: d.venues, VenueCounts: d.venues,
 		Providers: []accounts.Provider{
 			accounts.NewProvider("btc", chains.FamilyBitcoin, chains.Live),

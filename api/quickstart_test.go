@@ -135,12 +135,14 @@ func TestHintsAndProviders(t *testing.T) {
 		require.JSONEq(t, `{"status":"not_found"}`, string(missing.raw))
 	}
 	providers := d.call(http.MethodGet, "/v1/aggregate/account_providers", "", "Authorization", bearer)
-	require.JSONEq(t, `[{"name":"btc","type":"crypto_wallet","url":"onchain/btc"},{"name":"eth","type":"crypto_wallet","url":"onchain/eth"},`+exchangeProviders+`]`, string(providers.raw))
+	require.JSONEq(t, `[{"name":"btc","type":"crypto_wallet","url":"onchain/btc"},{"name":"eth","type":"crypto_wallet","url":"onchain/eth"},{"name":"eth","type":"crypto_wallet","url":"nft/eth"},`+exchangeProviders+`]`, string(providers.raw))
 	hints := d.call(http.MethodGet, "/v1/aggregate/account_provider_hints", "", "Authorization", bearer)
 	require.Equal(t, "onchain/eth", hints.json(t, 1, "account_url"))
 	require.Equal(t, "Ethereum (ETH)", hints.json(t, 1, "description"))
+	require.Equal(t, "nft/eth", hints.json(t, 2, "account_url"))
+	require.Equal(t, "Ethereum (ETH) NFTs", hints.json(t, 2, "description"))
 
 	_, test := d.user("X-Environment", "test")
 	providers = d.call(http.MethodGet, "/v1/aggregate/account_providers", "", "Authorization", test)
-	require.JSONEq(t, `[{"name":"dev","type":"crypto_wallet","url":"onchain/dev"},`+exchangeProviders+`]`, string(providers.raw))
+	require.JSONEq(t, `[{"name":"dev","type":"crypto_wallet","url":"onchain/dev"},{"name":"dev","type":"crypto_wallet","url":"nft/dev"},`+exchangeProviders+`]`, string(providers.raw))
 }

@@ -141,13 +141,13 @@ func (s *surface) listProviders(ctx context.Context, _ *struct{}) (*providersOut
 			out.Body = append(out.Body, listedProvider{Name: p.Chain, Type: walletType, URL: p.url()})
 		}
 	}
-	for _, v := range s.Venues {
-		out.Body = append(out.Body, listedProvider{Name: v.Name, Type: exchangeType, URL: venueURL(v.Name)})
-	}
 	for _, p := range s.Providers {
 		if p.Environment == callerOf(ctx).Realm.Environment && p.Family == chains.FamilyEVM {
 			out.Body = append(out.Body, listedProvider{Name: p.Chain, Type: walletType, URL: nftURL(p.Chain)})
 		}
+	}
+	for _, v := range s.Venues {
+		out.Body = append(out.Body, listedProvider{Name: v.Name, Type: exchangeType, URL: venueURL(v.Name)})
 	}
 	return out, nil
 }
@@ -161,17 +161,17 @@ func (s *surface) listHints(ctx context.Context, _ *struct{}) (*hintsOutput, err
 			})
 		}
 	}
-	for _, v := range s.Venues {
-		out.Body = append(out.Body, listedHint{
-			AccountName: v.Name, AccountType: exchangeType, AccountURL: venueURL(v.Name), Hint: hintOfVenue(v, callerOf(ctx).Realm.Environment),
-		})
-	}
 	for _, p := range s.Providers {
 		if p.Environment == callerOf(ctx).Realm.Environment && p.Family == chains.FamilyEVM {
 			out.Body = append(out.Body, listedHint{
 				AccountName: p.Chain, AccountType: walletType, AccountURL: nftURL(p.Chain), Hint: p.nftHint(),
 			})
 		}
+	}
+	for _, v := range s.Venues {
+		out.Body = append(out.Body, listedHint{
+			AccountName: v.Name, AccountType: exchangeType, AccountURL: venueURL(v.Name), Hint: hintOfVenue(v, callerOf(ctx).Realm.Environment),
+		})
 	}
 	return out, nil
 }

@@ -68,7 +68,7 @@ func New(cfg Config) (*Client, error) {
 	asked := &asked{}
 	queues := map[string]river.QueueConfig{}
 	if cfg.Describe != nil {
-		river.AddWorker(workers, &describeWorker{owner: owner, describe: cfg.Describe})
+		river.AddWorker(workers, &describeWorker{describe: cfg.Describe})
 		queues[describeQueue] = river.QueueConfig{MaxWorkers: 2}
 	}
 	count := 4

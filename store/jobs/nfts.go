@@ -40,7 +40,6 @@ const (
 // describeWorker works describe jobs.
 type describeWorker struct {
 	river.WorkerDefaults[describe]
-	owner    uuid.UUID
 	describe func(ctx context.Context, chain string) error
 }
 
@@ -48,7 +47,9 @@ type describeWorker struct {
 func (*describeWorker) Timeout(*river.Job[describe]) time.Duration { return -1 }
 
 // NextRetry implements river.Worker.
-func (*describeWorker) NextRetry(*river.Job[describe]) time.Time { return time.Now().Add(describeAgain) }
+func (*describeWorker) NextRetry(*river.Job[describe]) time.Time {
+	return time.Now().Add(describeAgain)
+}
 
 // Work implements river.Worker. Another process' job that came here is done here:
 // that process may be gone.
