@@ -107,6 +107,7 @@ func (a API) check(p problems) {
 	perMinute("api.limits.per_minute", a.Limits.PerMinute)
 	perMinute("api.limits.anonymous_per_minute", a.Limits.AnonymousPerMinute)
 	notNegative(p, "api.body_limit", a.BodyLimit)
+	notNegative(p, "api.audit_days", a.AuditDays)
 	checkURL(p, "api.public_url", NewURL(a.PublicURL), "http", "https")
 }
 

@@ -98,6 +98,8 @@ type API struct {
 	Limits         Limits    `yaml:"limits"`
 	// BodyLimit is the largest request body in bytes. Default 65536.
 	BodyLimit int64 `yaml:"body_limit"`
+	// AuditDays is how long lines of the audit log are kept, in days. Default 365.
+	AuditDays int `yaml:"audit_days"`
 	// PublicURL is the address clients know this API by, shown in its OpenAPI
 	// document. Default none: the address of the request.
 	PublicURL string `yaml:"public_url"`
@@ -177,6 +179,7 @@ func (c *Config) settle() {
 	c.Database.Pooler = cmp.Or(c.Database.Pooler, "session")
 	c.Database.MaxConns = cmp.Or(c.Database.MaxConns, 20)
 	c.API.BodyLimit = cmp.Or(c.API.BodyLimit, 64<<10)
+	c.API.AuditDays = cmp.Or(c.API.AuditDays, 365)
 	c.API.Limits.CustodyPerMinute = cmp.Or(c.API.Limits.CustodyPerMinute, 120)
 	c.API.Limits.PerMinute = cmp.Or(c.API.Limits.PerMinute, 6000)
 	c.API.Limits.AnonymousPerMinute = cmp.Or(c.API.Limits.AnonymousPerMinute, 60)

@@ -56,6 +56,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 
 	require.Equal(t, "127.0.0.1:8080", want.Listen)
 	require.EqualValues(t, 64<<10, want.API.BodyLimit)
+	require.Equal(t, 365, want.API.AuditDays)
 	require.True(t, want.API.Secure.On())
 	require.Equal(t, Limits{CustodyPerMinute: 120, PerMinute: 6000, AnonymousPerMinute: 60}, want.API.Limits)
 	require.Equal(t, Webhooks{Ports: []int{80, 443}, Timeout: 15 * time.Second, Concurrency: 2048, KeepDays: 30}, want.Webhooks)

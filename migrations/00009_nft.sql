@@ -67,3 +67,6 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS k ON true
 WHERE coalesce(k.amount, s.amount) > 0;
+
+-- The audit log is kept for a time, and its oldest lines are looked for.
+CREATE INDEX audit_at ON audit (at);

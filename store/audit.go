@@ -22,6 +22,9 @@ const (
 	// maxEntryText bounds what a caller can make a line of the audit log hold, in
 	// bytes of one column.
 	maxEntryText = 2048
+
+	// trimRows is how many lines of the audit log one statement drops.
+	trimRows = 10_000
 )
 
 // Record writes an entry of the audit log on its own, whatever becomes of the
@@ -73,4 +76,20 @@ func (s *Store) Entries(ctx context.Context, realm indexer.Realm, caller string,
 		})
 	}
 	return entries, nil
+}
+
+// TrimAudit drops the lines of the audit log that are older than keep, some at a
+// time so that nothing waits for it, and returns how many there were.
+func (s *Store) TrimAudit(ctx context.Context, keep time.Duration) (int64, error) {
+	var dropped int64
+	for {
+		rows, err := s.queries(ctx).DropOldEntries(ctx, db.DropOldEntriesParams{Seconds: keep.Seconds(), Rows: trimRows})
+		if err != nil {
+			return dropped, fmt.Errorf("trim the audit log: %w", err)
+		}
+		dropped += rows
+		if rows < trimRows {
+			return dropped, nil
+		}
+	}
 }

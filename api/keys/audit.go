@@ -47,11 +47,6 @@ func (s *surface) mountAudit(api huma.API) {
 }
 
 func (s *surface) listAudit(ctx context.Context, in *auditInput) (*auditOutput, error) {
-	if !written(in.Caller) {
-		out := &auditOutput{}
-		out.Body.Entries = []entryView{}
-		return out, nil
-	}
 	// One more than asked for tells whether another page follows.
 	found, err := s.Audit.Entries(ctx, access.From(ctx).Realm, in.Caller, in.Before, in.Limit+1)
 	if err != nil {

@@ -82,8 +82,6 @@ func (s *surface) listKeys(ctx context.Context, in *listKeysInput) (*keysOutput,
 		return nil, ownerRequired()
 	case c.own != nil && in.Owner != c.own.Owner:
 		return nil, anotherOwner()
-	case !written(in.Owner):
-		return &keysOutput{Body: []KeyView{}}, nil
 	}
 	all, err := s.Keys.Keys(ctx, c.Realm, in.Owner)
 	if err != nil {
@@ -207,9 +205,6 @@ func (s *surface) rotateKey(ctx context.Context, in *rotateKeyInput) (*newKeyOut
 
 // change lets an edit change a key that the caller may touch.
 func (s *surface) change(ctx context.Context, in *KeyPath, edit func(caller, *access.Key) error) (access.Key, error) {
-	if !written(in.ID) {
-		return access.Key{}, missingKey()
-	}
 	c, err := s.caller(ctx)
 	if err != nil {
 		return access.Key{}, err

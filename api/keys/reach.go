@@ -4,16 +4,10 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"tallyd/api/access"
 	"tallyd/api/problem"
 )
-
-// written reports whether a text from a path or a query can be anybody's name: the
-// database holds no other. A body was checked when it was read.
-func written(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
 // mayTouch returns a problem unless the caller may look after a key: it is their
 // owner's, and the owner they name, if any, is the key's.

@@ -258,7 +258,7 @@ func (d *daemon) schedule() []indexer.Job {
 			}
 			return errors.Join(faults...)
 		},
-	}, d.checkLedger(), d.poller.Job(), d.describeSoon()}
+	}, d.checkLedger(), d.poller.Job(), d.describeSoon(), d.trimAudit()}
 }
 
 // searchSoon asks for a search of a chain if it has anything to search.

@@ -86,6 +86,33 @@ func (q *Queries) DropOldAnswers(ctx context.Context, seconds float64) error {
 	return err
 }
 
+const dropOldEntries = `-- name: DropOldEntries :execrows
+DELETE FROM audit
+WHERE id IN (
+    SELECT o.id
+    FROM audit AS o
+    WHERE o.at < now() - make_interval(secs => $1::double precision)
+    ORDER BY o.at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+`
+
+type DropOldEntriesParams struct {
+	Seconds float64
+	Rows    int32
+}
+
+// DropOldEntries drops some of the oldest lines of the audit log, if they are older
+// than a number of seconds. Two processes may do so side by side.
+func (q *Queries) DropOldEntries(ctx context.Context, arg DropOldEntriesParams) (int64, error) {
+	result, err := q.db.Exec(ctx, dropOldEntries, arg.Seconds, arg.Rows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const dropOldSignatures = `-- name: DropOldSignatures :exec
 DELETE FROM signatures
 WHERE until < now()

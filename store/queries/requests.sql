@@ -92,3 +92,16 @@ AND id < @before
 AND (caller = @caller OR @caller = '')
 ORDER BY id DESC
 LIMIT @rows;
+
+-- name: DropOldEntries :execrows
+-- DropOldEntries drops some of the oldest lines of the audit log, if they are older
+-- than a number of seconds. Two processes may do so side by side.
+DELETE FROM audit
+WHERE id IN (
+    SELECT o.id
+    FROM audit AS o
+    WHERE o.at < now() - make_interval(secs => @seconds::double precision)
+    ORDER BY o.at
+    LIMIT @rows
+    FOR UPDATE SKIP LOCKED
+);
