@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -402,7 +403,35 @@ func (f *Follower) balances(ctx context.Context, at chains.BlockRef, touched []c
 		f.log.Warn().Err(err).Uint64("height", at.Height).Int("balances", len(touched)).Msg("balances left for later")
 		return nil, touched
 	}
-	return snapshots, nil
+	// A token that names no balance has none. Of an NFT that nothing was learnt of
+	// there is still something to learn.
+	unread := slices.DeleteFunc(unnamed(touched, snapshots), func(t chains.Touch) bool {
+		_, isNFT := t.Asset.NFT()
+		return !isNFT
+	})
+	return snapshots, unread
+}
+
+// unnamed returns those of touched that no snapshot is of.
+func unnamed(touched []chains.Touch, snapshots []chains.Snapshot) []chains.Touch {
+	if len(touched) == len(snapshots) {
+		return nil
+	}
+	type key struct {
+		script string
+		asset  chains.AssetID
+	}
+	named := make(map[key]struct{}, len(snapshots))
+	for _, s := range snapshots {
+		named[key{string(s.Script), s.Asset}] = struct{}{}
+	}
+	var rest []chains.Touch
+	for _, t := range touched {
+		if _, ok := named[key{string(t.Script), t.Asset}]; !ok {
+			rest = append(rest, t)
+		}
+	}
+	return rest
 }
 
 // Refresh reads balances that blocks changed and that were not read then. It
@@ -425,7 +454,7 @@ func (f *Follower) Refresh(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read %d balances at block %d: %w", len(stale), tip.Height, err)
 	}
-	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Snapshots: snapshots}); err != nil {
+	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Snapshots: snapshots, Unread: unnamed(stale, snapshots)}); err != nil {
 		return 0, fmt.Errorf("write %d balances: %w", len(snapshots), err)
 	}
 	return len(snapshots), nil

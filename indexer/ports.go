@@ -112,6 +112,7 @@ type Amendment struct {
 	Dropped   []chains.Hash          // left the mempool unmined
 	Revived   []chains.Hash          // known transactions that are in the mempool again: their orphaned, replaced or dropped transfers are pending
 	Snapshots []chains.Snapshot      // stale balances, read at the block they name
+	Unread    []chains.Touch         // stale balances that nobody could name now: they wait behind the others
 	Final     *uint64                // highest final height
 	Safe      *uint64                // highest height that the node calls safe
 	Assets    []chains.Asset         // what tokens call themselves; asked again only if Symbol is "" and a day has gone by

@@ -68,5 +68,11 @@ LEFT JOIN LATERAL (
 ) AS k ON true
 WHERE coalesce(k.amount, s.amount) > 0;
 
+-- How often a balance was asked for in vain. Anybody can send an address thousands
+-- of tokens that answer nothing: they wait behind the others.
+ALTER TABLE stale ADD COLUMN tried bigint NOT NULL DEFAULT 0;
+DROP INDEX stale_chain;
+CREATE INDEX stale_turn ON stale (chain, tried, height);
+
 -- The audit log is kept for a time, and its oldest lines are looked for.
 CREATE INDEX audit_at ON audit (at);

@@ -33,6 +33,9 @@ func (s *Store) Amend(ctx context.Context, amendment indexer.Amendment) (indexer
 		if err := w.snapshots(ctx, amendment.Snapshots, false); err != nil {
 			return err
 		}
+		if err := w.postpone(ctx, amendment.Unread); err != nil {
+			return err
+		}
 		if err := w.remarks(ctx, amendment, cursor); err != nil {
 			return err
 		}

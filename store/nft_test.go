@@ -242,6 +242,33 @@ func TestNFTClaims(t *testing.T) {
 	require.NotNil(t, described.ReadAt)
 }
 
+// TestStaleInTurn lets tokens that answer nothing wait behind those that do, however
+// many there are.
+func TestStaleInTurn(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	b, _, tip := evm(t)
+	var mute []chains.Touch
+	for i := range 5 {
+		mute = append(mute, chains.Touch{Script: script(1), Asset: b.piece(chains.ERC1155, "0xaa", fmt.Sprint(i))})
+	}
+	second := b.applyEVM(t, tip, 2, mute)
+	third := b.applyEVM(t, second, 3, b.touch())
+	stale := func() []chains.Touch {
+		t.Helper()
+		list, err := b.StaleBalances(ctx, b.chain.Slug, 5)
+		require.NoError(t, err)
+		return list
+	}
+	require.ElementsMatch(t, mute, stale())
+	_, err := b.Amend(ctx, indexer.Amendment{Lease: b.lease, Unread: append(mute, mute[0], chains.Touch{Script: script(9), Asset: mute[0].Asset})})
+	require.NoError(t, err)
+	require.Equal(t, b.touch()[0], stale()[0], "it is its turn")
+	_, err = b.Amend(ctx, indexer.Amendment{Lease: b.lease, Snapshots: b.snapshot(third, 1)})
+	require.NoError(t, err)
+	require.ElementsMatch(t, mute, stale(), "and they are asked again")
+}
+
 func countOf(due []indexer.DueNFT, contract string) (n int) {
 	for _, one := range due {
 		if strings.Contains(string(one.ID), contract) {

@@ -144,6 +144,23 @@ func (w *writing) markStale(ctx context.Context, heights map[position]int64) err
 	return nil
 }
 
+// postpone puts stale balances that nobody could name behind the others: thousands
+// of tokens that answer nothing keep none from being read.
+func (w *writing) postpone(ctx context.Context, unread []chains.Touch) error {
+	at, err := w.positions(ctx, unread)
+	if err != nil || len(at) == 0 {
+		return err
+	}
+	var p db.PostponeStaleParams
+	for _, one := range at {
+		p.ScriptIds, p.AssetIds = append(p.ScriptIds, one.script), append(p.AssetIds, one.asset)
+	}
+	if err := w.q.PostponeStale(ctx, p); err != nil {
+		return fmt.Errorf("postpone %d stale balances: %w", len(at), err)
+	}
+	return nil
+}
+
 // unread marks balances as stale that blocks of the past touched and that were
 // never read.
 func (w *writing) unread(ctx context.Context, sights []seen) error {

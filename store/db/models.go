@@ -511,6 +511,7 @@ type Stale struct {
 	ScriptID int64
 	AssetID  int64
 	Height   int64
+	Tried    int64
 }
 
 type Stream struct {

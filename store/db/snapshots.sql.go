@@ -214,6 +214,29 @@ func (q *Queries) MarkStale(ctx context.Context, arg MarkStaleParams) error {
 	return err
 }
 
+const postponeStale = `-- name: PostponeStale :exec
+UPDATE stale AS s
+SET tried = s.tried + 1
+FROM (
+    SELECT DISTINCT
+        unnest($1::bigint[]) AS script_id,
+        unnest($2::bigint[]) AS asset_id
+) AS n
+WHERE s.script_id = n.script_id
+AND s.asset_id = n.asset_id
+`
+
+type PostponeStaleParams struct {
+	ScriptIds []int64
+	AssetIds  []int64
+}
+
+// PostponeStale puts stale balances behind those that were tried less often.
+func (q *Queries) PostponeStale(ctx context.Context, arg PostponeStaleParams) error {
+	_, err := q.db.Exec(ctx, postponeStale, arg.ScriptIds, arg.AssetIds)
+	return err
+}
+
 const putSnapshots = `-- name: PutSnapshots :many
 INSERT INTO snapshots AS s (chain, script_id, asset_id, height, hash, parent, block_time, amount, proof, opening)
 SELECT
@@ -286,15 +309,15 @@ SELECT
     w.script,
     a.caip19
 FROM (
-    SELECT o.script_id, o.asset_id, o.height
+    SELECT o.script_id, o.asset_id, o.tried, o.height
     FROM stale AS o
     WHERE o.chain = $1
-    ORDER BY o.height
+    ORDER BY o.tried, o.height
     LIMIT $2
 ) AS s
 JOIN scripts AS w ON w.id = s.script_id
 JOIN assets AS a ON a.id = s.asset_id
-ORDER BY s.height, s.script_id, s.asset_id
+ORDER BY s.tried, s.height, s.script_id, s.asset_id
 `
 
 type StaleBalancesParams struct {
@@ -307,7 +330,8 @@ type StaleBalancesRow struct {
 	Caip19 string
 }
 
-// StaleBalances returns balances to read again, the longest stale first.
+// StaleBalances returns balances to read again, the longest stale first of those
+// that were tried least.
 func (q *Queries) StaleBalances(ctx context.Context, arg StaleBalancesParams) ([]StaleBalancesRow, error) {
 	rows, err := q.db.Query(ctx, staleBalances, arg.Chain, arg.Rows)
 	if err != nil {

@@ -155,18 +155,31 @@ WHERE NOT EXISTS (
     AND s.asset_id = n.asset_id
 );
 
+-- name: PostponeStale :exec
+-- PostponeStale puts stale balances behind those that were tried less often.
+UPDATE stale AS s
+SET tried = s.tried + 1
+FROM (
+    SELECT DISTINCT
+        unnest(@script_ids::bigint[]) AS script_id,
+        unnest(@asset_ids::bigint[]) AS asset_id
+) AS n
+WHERE s.script_id = n.script_id
+AND s.asset_id = n.asset_id;
+
 -- name: StaleBalances :many
--- StaleBalances returns balances to read again, the longest stale first.
+-- StaleBalances returns balances to read again, the longest stale first of those
+-- that were tried least.
 SELECT
     w.script,
     a.caip19
 FROM (
-    SELECT o.script_id, o.asset_id, o.height
+    SELECT o.script_id, o.asset_id, o.tried, o.height
     FROM stale AS o
     WHERE o.chain = @chain
-    ORDER BY o.height
+    ORDER BY o.tried, o.height
     LIMIT @rows
 ) AS s
 JOIN scripts AS w ON w.id = s.script_id
 JOIN assets AS a ON a.id = s.asset_id
-ORDER BY s.height, s.script_id, s.asset_id;
+ORDER BY s.tried, s.height, s.script_id, s.asset_id;
