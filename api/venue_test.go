@@ -33,10 +33,10 @@ func TestExchangeFlow(t *testing.T) {
 	mine := []string{"Authorization", bearer}
 
 	providers := d.call("GET", "/v1/aggregate/account_providers", "", mine...)
-	require.Equal(t, map[string]any{"name": "bitmart", "type": "crypto_exchange", "url": "exchange/bitmart"}, providers.json(t, 2))
+	require.Equal(t, map[string]any{"name": "bitmart", "type": "crypto_exchange", "url": "exchange/bitmart"}, providers.json(t, 3))
 	hints := d.call("GET", "/v1/aggregate/account_provider_hints", "", mine...)
-	require.Equal(t, "exchange/blink", hints.json(t, 3, "account_url"))
-	require.Equal(t, "API key", hints.json(t, 3, "fields", "api_key"))
+	require.Equal(t, "exchange/blink", hints.json(t, 4, "account_url"))
+	require.Equal(t, "API key", hints.json(t, 4, "fields", "api_key"))
 
 	connected := d.call("POST", "/v1/exchange/bitmart/connect", memoLogin, mine...)
 	require.Equal(t, http.StatusOK, connected.StatusCode, "%s", connected.raw)
