@@ -81,11 +81,11 @@ func (p *Poller) Look(ctx context.Context) error {
 // user has disconnected it.
 var errStreamLost = errors.New("stream lost")
 
-// Visit has a turn at an account: it reads what is due of it. That the venue says
-// no is no error but a state of the account; an error is one of the ledger, and the
-// account is visited again. An account that is gone, stopped or another's is left
-// alone.
-func (p *Poller) Visit(ctx context.Context, account uuid.UUID) error {
+// Visit has a turn at an account: it reads the balances if they are due, and in a
+// turn for its history that too, which takes its time. That the venue says no is no
+// error but a state of the account; an error is one of the ledger, and the account
+// is visited again. An account that is gone, stopped or another's is left alone.
+func (p *Poller) Visit(ctx context.Context, account uuid.UUID, history bool) error {
 	stream, err := p.Streams.AcquireStream(ctx, account, uuid.New(), p.lease())
 	switch {
 	case errors.Is(err, ErrLeased), errors.Is(err, ErrNotFound), errors.Is(err, ErrStopped):
@@ -93,7 +93,7 @@ func (p *Poller) Visit(ctx context.Context, account uuid.UUID) error {
 	case err != nil:
 		return fmt.Errorf("take account %s: %w", account, err)
 	}
-	t := newVisit(p, stream)
+	t := newVisit(p, stream, history)
 	reading, lose := context.WithCancelCause(ctx)
 	renewed := make(chan struct{})
 	go func() {

@@ -16,6 +16,7 @@ import (
 type visit struct {
 	p        *Poller
 	stream   Stream
+	history  bool // the turn is for the history too
 	schedule VenueSchedule
 	session  *venue.Session
 	account  venue.Account
@@ -25,9 +26,9 @@ type visit struct {
 	log      zerolog.Logger
 }
 
-func newVisit(p *Poller, stream Stream) *visit {
+func newVisit(p *Poller, stream Stream, history bool) *visit {
 	return &visit{
-		p: p, stream: stream, schedule: p.Schedule(stream.Venue), codes: stream.Codes, until: time.Now().Add(turnTime),
+		p: p, stream: stream, history: history, schedule: p.Schedule(stream.Venue), codes: stream.Codes, until: time.Now().Add(turnTime),
 		turn: Turn{Lease: stream.Lease, BalancesDue: stream.BalancesDue, HistoryDue: stream.HistoryDue},
 		log:  p.Log.With().Str("venue", stream.Venue).Stringer("account", stream.Lease.Account).Logger(),
 	}
@@ -36,7 +37,8 @@ func newVisit(p *Poller, stream Stream) *visit {
 // run reads what is due. An error is one of the ledger, or the end of ctx; what the
 // venue says stands in the turn.
 func (v *visit) run(ctx context.Context) error {
-	if !due(v.stream.BalancesDue) && !due(v.stream.HistoryDue) {
+	history := v.history && due(v.stream.HistoryDue)
+	if !due(v.stream.BalancesDue) && !history {
 		return nil
 	}
 	if fault := v.open(); fault != nil {
@@ -48,7 +50,7 @@ func (v *visit) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if v.turn.Fault != nil || !due(v.stream.HistoryDue) {
+	if v.turn.Fault != nil || !history {
 		return nil
 	}
 	return v.histories(ctx)

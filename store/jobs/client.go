@@ -43,9 +43,10 @@ type Config struct {
 
 	// Visit has a turn at an account at a venue: see indexer.Poller. Without it
 	// this process has none.
-	Visit func(ctx context.Context, account uuid.UUID) error
+	Visit func(ctx context.Context, account uuid.UUID, history bool) error
 
-	// VenueWorkers is how many turns this process has at once; 0 for 32.
+	// VenueWorkers is how many turns for balances this process has at once, and as
+	// many for histories; 0 for 64.
 	VenueWorkers int
 
 	// Describe looks at the metadata of a chain's NFTs until none is due, or ctx
@@ -91,7 +92,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.Visit != nil {
 		river.AddWorker(workers, &turnWorker{visit: cfg.Visit, asked: asked})
-		settings.Queues[venueQueue] = river.QueueConfig{MaxWorkers: cmp.Or(cfg.VenueWorkers, venueWorkers)}
+		settings.Queues[balanceQueue] = river.QueueConfig{MaxWorkers: cmp.Or(cfg.VenueWorkers, venueWorkers)}
+		settings.Queues[historyQueue] = settings.Queues[balanceQueue]
 	}
 	if cfg.PollOnly {
 		settings.FetchPollInterval = pollInterval

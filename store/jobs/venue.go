@@ -14,10 +14,12 @@ import (
 )
 
 const (
-	// venueQueue is the queue of turns at venues: most of such a job is waiting
-	// for an answer, so that it has more workers than searches have.
-	venueQueue   = "venues"
-	venueWorkers = 32
+	// Turns have queues of their own, for balances and for histories: a balance
+	// never waits for a history. Most of a turn is waiting for a venue's answer, or
+	// for its budget, so that they have more workers than searches have.
+	balanceQueue = "venues"
+	historyQueue = "venue_histories"
+	venueWorkers = 64
 
 	// visitTime bounds a turn: that of its histories, and one request that is
 	// answered late and asked again.
@@ -26,12 +28,6 @@ const (
 	// askedTime is how long a job that was enqueued is not enqueued again: while
 	// it waits, every look finds its account due.
 	askedTime = 30 * time.Second
-)
-
-// The priorities of River: a balance comes before every history.
-const (
-	balancesFirst = 1
-	historyAfter  = 3
 )
 
 // turn is a turn at one account at a venue. It is unique while it waits or runs, for
@@ -50,14 +46,14 @@ func (turn) Kind() string { return "venue" }
 // InsertOpts implements river.JobArgsWithInsertOpts. A turn that failed is not tried
 // again: its account is due still, and the next look enqueues it.
 func (t turn) InsertOpts() river.InsertOpts {
-	opts := river.InsertOpts{Queue: venueQueue, Priority: balancesFirst, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{
+	opts := river.InsertOpts{Queue: balanceQueue, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{
 		ByArgs: true, ByState: []rivertype.JobState{
 			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
 			rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 		},
 	}}
 	if t.History {
-		opts.Priority = historyAfter
+		opts.Queue = historyQueue
 	}
 	return opts
 }
@@ -65,7 +61,7 @@ func (t turn) InsertOpts() river.InsertOpts {
 // turnWorker works turns at venues.
 type turnWorker struct {
 	river.WorkerDefaults[turn]
-	visit func(ctx context.Context, account uuid.UUID) error
+	visit func(ctx context.Context, account uuid.UUID, history bool) error
 	asked *asked
 }
 
@@ -75,7 +71,7 @@ func (*turnWorker) Timeout(*river.Job[turn]) time.Duration { return visitTime }
 // Work implements river.Worker.
 func (w *turnWorker) Work(ctx context.Context, job *river.Job[turn]) error {
 	defer w.asked.forget(job.Args)
-	if err := w.visit(ctx, job.Args.Account); err != nil {
+	if err := w.visit(ctx, job.Args.Account, job.Args.History); err != nil {
 		return fmt.Errorf("visit account %s: %w", job.Args.Account, err)
 	}
 	return nil

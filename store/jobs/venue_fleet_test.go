@@ -103,7 +103,10 @@ type fleetOptions struct {
 	failpoint func(name string) error
 	daemons   int // 0 is 1
 	pooler    string
-	lease     time.Duration // of an account; 0 is that of the poller
+	lease     time.Duration          // of an account; 0 is that of the poller
+	bounded   bool                   // by the budgets that the venues declare
+	workers   int                    // turns at once; 0 is 8
+	schedule  *indexer.VenueSchedule // nil is every three seconds
 }
 
 // newFleet starts daemons on one database and one Redis.
@@ -120,7 +123,7 @@ func newFleet(t testing.TB, opts fleetOptions) *fleet {
 	f := &fleet{t: t, market: &market{worlds: map[string]http.RoundTripper{}, busy: map[string]int{}}, user: uuid.New(), owner: uuid.New()}
 	redis := embedded.TestRedis(t)
 	for range max(1, opts.daemons) {
-		f.start(store.Options{URL: url, Secrets: keys, Failpoint: opts.failpoint, Pooler: opts.pooler}, redis, opts.lease)
+		f.start(store.Options{URL: url, Secrets: keys, Failpoint: opts.failpoint, Pooler: opts.pooler}, redis, opts)
 	}
 	f.realm = indexer.Realm{Tenant: "t", Environment: chains.Live}
 	require.NoError(t, f.CreateTenant(ctx, access.Tenant{ID: "t", Name: "t"}))
@@ -133,35 +136,40 @@ func venues() map[string]venue.Venue {
 }
 
 // start starts one daemon. The last one is the one that tests look through.
-func (f *fleet) start(opts store.Options, redis string, lease time.Duration) (stop func()) {
+func (f *fleet) start(at store.Options, redis string, opts fleetOptions) {
 	t, ctx := f.t, f.t.Context()
 	t.Helper()
-	s, err := store.Open(ctx, opts)
+	s, err := store.Open(ctx, at)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	cache, err := synccache.New(redis, s, zerolog.Nop())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cache.Close()) })
+	var budgets venue.Budgets = unbounded{cache.Budgets()}
+	if opts.bounded {
+		budgets = cache.Budgets()
+	}
+	schedule := indexer.VenueSchedule{Balances: often(3 * time.Second), History: often(3 * time.Second)}
+	if opts.schedule != nil {
+		schedule = *opts.schedule
+	}
 	transport := venue.NewTransport(venue.TransportOptions{
-		HTTP: &http.Client{Transport: f.market}, UserAgent: "tallyd-test", Budgets: unbounded{cache.Budgets()}, Nonces: s.Nonces(), Patience: 2 * time.Second,
+		HTTP: &http.Client{Transport: f.market}, UserAgent: "tallyd-test", Budgets: budgets, Nonces: s.Nonces(), Patience: 2 * time.Second,
 	})
 	table, err := identity.Load()
 	require.NoError(t, err)
 	poller := &indexer.Poller{
-		Venues: venues(), Open: transport.Open, Streams: s, Assets: table, Wrote: func() {}, Retry: 50 * time.Millisecond, Lease: lease, Log: zerolog.Nop(),
-		Schedule: func(string) indexer.VenueSchedule {
-			return indexer.VenueSchedule{Balances: often(3 * time.Second), History: often(3 * time.Second)}
-		},
+		Venues: venues(), Open: transport.Open, Streams: s, Assets: table, Wrote: func() {}, Retry: 50 * time.Millisecond, Lease: opts.lease, Log: zerolog.Nop(),
+		Schedule: func(string) indexer.VenueSchedule { return schedule },
 	}
 	client, err := jobs.New(jobs.Config{
-		Pool: s.Pool(), PollOnly: s.PollOnly(), Searches: patient{s}, Log: zerolog.Nop(), Visit: poller.Visit, VenueWorkers: 8,
+		Pool: s.Pool(), PollOnly: s.PollOnly(), Searches: patient{s}, Log: zerolog.Nop(), Visit: poller.Visit, VenueWorkers: cmp.Or(opts.workers, 8),
 		Search: func(context.Context, string) error { return nil },
 	})
 	require.NoError(t, err)
 	poller.Enqueue = client.EnqueueTurns
 	require.NoError(t, client.Start(ctx))
-	stop = sync.OnceFunc(func() { require.NoError(t, client.Stop(context.WithoutCancel(ctx))) })
-	t.Cleanup(stop)
+	t.Cleanup(func() { require.NoError(t, client.Stop(context.WithoutCancel(ctx))) })
 	f.Store, f.look = s, poller.Look
 	f.conns = indexer.VenueConnections{
 		Venues: venues(), Open: transport.Open, Accounts: s,
@@ -169,7 +177,6 @@ func (f *fleet) start(opts store.Options, redis string, lease time.Duration) (st
 			_ = client.EnqueueTurns(ctx, []indexer.DueStream{{Account: account}})
 		},
 	}
-	return stop
 }
 
 // credentials are what the worlds know of a key.
