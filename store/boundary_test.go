@@ -28,6 +28,7 @@ func alone() map[string]string {
 		"Write": "a request is claimed before it begins, and nothing else is", "Kept": "it reads",
 		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "RenewStream": lease, "LeaveNumbering": lease, "ClaimNFTs": lease,
 		"take": "a number of a key is one row that stands alone, durable before it is used", "drop": lease,
+		"reseal": "what it writes opens to what stood there before",
 		"Upkeep": tidy, "makeDay": tidy, "dropDays": tidy, "TrimAudit": tidy,
 	}
 }

@@ -53,6 +53,9 @@ func (s *Store) AcquireStream(ctx context.Context, account, owner uuid.UUID, ttl
 		BalancesDue: row.BalancesDue, HistoryDue: row.HistoryDue, Failures: int(row.Failures), Codes: row.Codes,
 		Histories: map[venue.Stream]indexer.StreamHistory{},
 	}
+	if err := s.reseal(ctx, row, account); err != nil {
+		return indexer.Stream{}, err
+	}
 	histories, err := q.Histories(ctx, account)
 	if err != nil {
 		return indexer.Stream{}, fmt.Errorf("read histories: %w", err)
@@ -65,6 +68,29 @@ func (s *Store) AcquireStream(ctx context.Context, account, owner uuid.UUID, ttl
 		stream.Histories[venue.Stream(h.Stream)] = indexer.StreamHistory{Progress: progress, Due: h.Due, Failures: int(h.Failures)}
 	}
 	return stream, nil
+}
+
+// reseal seals the credentials of an account with the primary key if another one
+// has: each reading after a rotation of the keyset does so, and the old key is
+// needed no more.
+func (s *Store) reseal(ctx context.Context, row db.TakeStreamRow, account uuid.UUID) error {
+	if s.secrets == nil || !s.secrets.Old(row.Sealed) {
+		return nil
+	}
+	whose := loginOf(row.Tenant, row.Venue, account)
+	plain, err := s.open(row.Sealed, whose)
+	if err != nil {
+		return nil //nolint:nilerr // openLogin has told of it
+	}
+	defer clear(plain)
+	anew, err := s.seal(plain, whose)
+	if err != nil {
+		return fmt.Errorf("seal credentials: %w", err)
+	}
+	if err := s.queries(ctx).ResealLogin(ctx, db.ResealLoginParams{AccountID: account, Sealed: row.Sealed, Anew: anew}); err != nil {
+		return fmt.Errorf("seal credentials anew: %w", err)
+	}
+	return nil
 }
 
 // RenewStream implements indexer.Streams.

@@ -16,6 +16,7 @@ import (
 	"tallyd/chains/venue"
 	"tallyd/indexer"
 	"tallyd/store"
+	"tallyd/store/secret"
 )
 
 // login returns credentials of a key.
@@ -330,4 +331,40 @@ func TestCredentialsAreSealed(t *testing.T) {
 	require.NoError(t, b.DeleteUser(ctx, b.realm, b.user))
 	require.Zero(t, count())
 	require.NotContains(t, strings.ToLower(dump()), "secret of")
+}
+
+// Once the keyset's new key seals, the next reading of an account seals its
+// credentials anew, and the old key can go.
+func TestCredentialsAreSealedAnew(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t)
+	text, err := secret.New()
+	require.NoError(t, err)
+	open := func(text string) *bench {
+		keys, err := secret.Parse(text)
+		require.NoError(t, err)
+		return &bench{Store: openStore(t, store.Options{URL: url, Secrets: keys})}
+	}
+	b := newBench(t, open(text).Store, chains.FamilyBitcoin)
+	account := b.connectVenue(t, "kraken", "k1")
+	added, err := secret.Add(text)
+	require.NoError(t, err)
+	promoted, err := secret.Promote(added)
+	require.NoError(t, err)
+	// The new key alone, as it is once the operator has taken the old one out.
+	var keys struct {
+		PrimaryKeyID uint32           `json:"primaryKeyId"`
+		Key          []map[string]any `json:"key"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(promoted), &keys))
+	keys.Key = keys.Key[1:]
+	alone, err := json.Marshal(keys)
+	require.NoError(t, err)
+
+	resume := func() { require.NoError(t, b.ResumeVenueAccount(t.Context(), b.realm, account.ID)) }
+	require.Empty(t, open(string(alone)).hold(t, account.ID).Credentials.Names())
+	resume()
+	require.NotEmpty(t, open(promoted).hold(t, account.ID).Credentials.Names())
+	resume()
+	require.Equal(t, "secret of k1", open(string(alone)).hold(t, account.ID).Credentials.Get(venue.FieldSecret))
 }

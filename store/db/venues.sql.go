@@ -1347,6 +1347,25 @@ func (q *Queries) ReplaceLogin(ctx context.Context, arg ReplaceLoginParams) erro
 	return err
 }
 
+const resealLogin = `-- name: ResealLogin :exec
+UPDATE logins
+SET sealed = $1
+WHERE account_id = $2
+AND sealed = $3
+`
+
+type ResealLoginParams struct {
+	Anew      []byte
+	AccountID uuid.UUID
+	Sealed    []byte
+}
+
+// ResealLogin seals credentials anew that are still the same.
+func (q *Queries) ResealLogin(ctx context.Context, arg ResealLoginParams) error {
+	_, err := q.db.Exec(ctx, resealLogin, arg.Anew, arg.AccountID, arg.Sealed)
+	return err
+}
+
 const resumeStream = `-- name: ResumeStream :execrows
 UPDATE streams
 SET

@@ -86,6 +86,13 @@ SET
     warnings = @warnings
 WHERE account_id = @account_id;
 
+-- name: ResealLogin :exec
+-- ResealLogin seals credentials anew that are still the same.
+UPDATE logins
+SET sealed = @anew
+WHERE account_id = @account_id
+AND sealed = @sealed;
+
 -- name: LoginOf :one
 -- LoginOf returns the venue's own name of the login of an account.
 SELECT login

@@ -4,6 +4,7 @@ package secret
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -18,7 +19,10 @@ var ErrKeyset = errors.New("is no keyset of AEAD keys in JSON")
 
 // Keyset seals with its primary key and opens with all its keys. It is safe for
 // concurrent use.
-type Keyset struct{ aead tink.AEAD }
+type Keyset struct {
+	aead    tink.AEAD
+	primary []byte // what begins that which the primary key seals
+}
 
 // New returns the text of a new keyset with one key (AES-256-GCM).
 func New() (string, error) {
@@ -39,7 +43,13 @@ func Parse(text string) (*Keyset, error) {
 	if err != nil {
 		return nil, ErrKeyset
 	}
-	return &Keyset{aead: primitive}, nil
+	primary, err := handle.Primary()
+	if err != nil {
+		return nil, ErrKeyset
+	}
+	// Of keys of the template above, all that is sealed begins with 1 and the key's
+	// number: Tink's wire format.
+	return &Keyset{aead: primitive, primary: binary.BigEndian.AppendUint32([]byte{1}, primary.KeyID())}, nil
 }
 
 // Seal returns plain sealed together with associated, which says whose it is and
@@ -61,3 +71,7 @@ func (k *Keyset) Open(sealed, associated []byte) ([]byte, error) {
 	}
 	return plain, nil
 }
+
+// Old reports whether something was sealed with a key that is not the primary one:
+// sealed anew, it outlives that key.
+func (k *Keyset) Old(sealed []byte) bool { return !bytes.HasPrefix(sealed, k.primary) }
