@@ -61,7 +61,7 @@ func TestSampleIsTheDefaults(t *testing.T) {
 	require.Equal(t, Limits{CustodyPerMinute: 120, PerMinute: 6000, AnonymousPerMinute: 60}, want.API.Limits)
 	require.Equal(t, Webhooks{Ports: []int{80, 443}, Timeout: 15 * time.Second, Concurrency: 2048, KeepDays: 30}, want.Webhooks)
 	require.Equal(t, Venues{
-		Balances: "@every 1m", History: "@every 10m", Concurrency: 32, Patience: 10 * time.Second, Timeout: 30 * time.Second,
+		Balances: "@every 1m", History: "@every 10m", Concurrency: 64, Patience: 10 * time.Second, Timeout: 30 * time.Second,
 	}, want.Venues)
 	require.Equal(t, NFT{Timeout: 10 * time.Second, MaxBytes: 1 << 20, Concurrency: 8, Refresh: 168 * time.Hour}, want.NFT)
 	btc, eth := want.Chains["btc"], want.Chains["eth"]

@@ -29,7 +29,8 @@ type Venues struct {
 	// Schedules stand in place of Balances and History for single venues. Default
 	// none.
 	Schedules []VenueSchedule `yaml:"schedules"`
-	// Concurrency is how many accounts one daemon reads at once. Default 32.
+	// Concurrency is how many accounts one daemon reads balances of at once, and
+	// histories of as many. Default 64.
 	Concurrency int `yaml:"concurrency"`
 	// Patience is how long one question waits for the budget of a venue before it
 	// is put off. Default 10s.
@@ -108,7 +109,7 @@ func (v Venues) Schedule(venue string) (balances, history string) {
 func (v *Venues) settle() {
 	v.Balances = cmp.Or(v.Balances, "@every 1m")
 	v.History = cmp.Or(v.History, "@every 10m")
-	v.Concurrency = cmp.Or(v.Concurrency, 32)
+	v.Concurrency = cmp.Or(v.Concurrency, 64)
 	v.Patience = cmp.Or(v.Patience, 10*time.Second)
 	v.Timeout = cmp.Or(v.Timeout, 30*time.Second)
 }
