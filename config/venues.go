@@ -21,7 +21,8 @@ type Venues struct {
 	// Default tallyd and its version.
 	UserAgent string `yaml:"user_agent"`
 	// Balances is how often what accounts hold is read: an interval such as
-	// @every 1m, or five fields as cron has them, in UTC. Default @every 1m.
+	// @every 1m, or five fields as cron has them, in UTC; 10s or more. Default
+	// @every 1m.
 	Balances string `yaml:"balances"`
 	// History is how often what happened is read, in the same form. Default
 	// @every 10m.

@@ -60,7 +60,7 @@ func newExchanges(t testing.TB) *exchanges {
 // settings returns settings in which these stand for the real ones.
 func (e *exchanges) settings() config.Venues {
 	return config.Venues{
-		Balances: "@every 1s", History: "@every 1s", Concurrency: 4, Patience: 2 * time.Second, Timeout: 5 * time.Second,
+		Balances: "@every 3s", History: "@every 1s", Concurrency: 4, Patience: 2 * time.Second, Timeout: 5 * time.Second,
 		BaseURLs: []config.BaseURL{
 			{Venue: "blink", URL: config.NewURL(e.URL)},
 			{Venue: "bitmart", URL: config.NewURL(e.URL)},

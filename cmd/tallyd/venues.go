@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -152,6 +153,10 @@ func showVenue(v venue.Venue, out io.Writer) error {
 	return table.Flush() //nolint:wrapcheck // the terminal's own words
 }
 
+// shortestInterval is the least between two readings of an account: balances that are
+// always due would leave no turn for its history.
+const shortestInterval = 10 * time.Second
+
 // checkVenues returns an error for each setting of venues that means none that is
 // built in, or nil.
 func checkVenues(cfg config.Venues) error {
@@ -166,8 +171,16 @@ func checkVenues(cfg config.Venues) error {
 		}
 	}
 	schedule := func(key, spec string) {
-		if _, err := indexer.ParseSchedule(spec); spec != "" && err != nil {
+		if spec == "" {
+			return
+		}
+		s, err := indexer.ParseSchedule(spec)
+		if err != nil {
 			wrong(key, "must be an interval such as @every 1m, or five fields as cron has them")
+			return
+		}
+		if first := s.Next(time.Now()); s.Next(first).Sub(first) < shortestInterval {
+			wrong(key, "must leave %s or more between two times", shortestInterval)
 		}
 	}
 	schedule("balances", cfg.Balances)

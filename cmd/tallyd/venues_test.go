@@ -37,18 +37,19 @@ func TestVenuesCommand(t *testing.T) {
 
 func TestVenueSettingsNameWhatIsThere(t *testing.T) {
 	t.Parallel()
-	_, err := tallyd(t, "venues", "-c", settingsFile(t, `venues: {enabled: [blink, mtgox], history: often, schedules: [{venue: mtgox, balances: "61 * * * *"}], base_urls: [
+	_, err := tallyd(t, "venues", "-c", settingsFile(t, `venues: {enabled: [blink, mtgox], history: often, schedules: [{venue: mtgox, balances: "61 * * * *"}, {venue: okx, balances: "@every 9s", history: "*/5 * * * *"}], base_urls: [
   {venue: mtgox, url: "https://a"}, {venue: okx, region: mars, url: "https://a"}, {venue: okx, host: futures, url: "https://a"},
   {venue: binance, region: us, host: main, url: "https://a"}]}`))
 	require.Error(t, err)
 	for _, want := range []string{
 		`venues.enabled.1: there is no venue "mtgox", but binance, `, `venues.base_urls.0.venue: there is no`, `venues.base_urls.1.region: okx has no region "mars"`,
-		`venues.history: must be an interval`, `venues.schedules.0.venue: there is no`, `venues.schedules.0.balances: must be`,
+		`venues.history: must be an interval`, `venues.schedules.0.venue: there is no`, `venues.schedules.0.balances: must be`, `venues.schedules.1.balances: must leave 10s`,
 		`venues.base_urls.2.host: okx has no host "futures" there`,
 	} {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "base_urls.3")
+	require.NotContains(t, err.Error(), "schedules.1.history")
 	_, err = tallyd(t, "venues", "-c", settingsFile(t, "venues: {enabled: [none]}"))
 	require.NoError(t, err)
 }
