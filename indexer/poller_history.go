@@ -28,7 +28,7 @@ func (v *visit) histories(ctx context.Context) error {
 				return err
 			}
 			if v.turn.Fault != nil {
-				return nil
+				return nil //nolint:nilerr // it stands in the turn
 			}
 			if r.over {
 				v.turn.HistoryDue = when

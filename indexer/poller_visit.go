@@ -43,7 +43,7 @@ func (v *visit) run(ctx context.Context) error {
 	}
 	if fault := v.open(); fault != nil {
 		v.blame(fault)
-		return nil
+		return nil //nolint:nilerr // it stands in the turn
 	}
 	if due(v.stream.BalancesDue) {
 		if err := v.balances(ctx); err != nil {

@@ -152,7 +152,7 @@ func (c VenueConnections) try(ctx context.Context, account *VenueAccount, creden
 		return fmt.Errorf("try the login: %w", err)
 	}
 	if err := access.Accept(acknowledged); err != nil {
-		return err //nolint:wrapcheck // it says what is wrong with the key
+		return err
 	}
 	if account.Login != "" && access.Login != "" && account.Login != access.Login {
 		return ErrOtherLogin

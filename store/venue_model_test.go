@@ -29,16 +29,15 @@ type venueModel struct {
 	stream  indexer.Stream
 	old     []indexer.StreamLease // lost since
 
-	begin    time.Time
-	clock    time.Time
-	held     map[string]string // by wallet and code
-	synced   bool
-	rows     map[string]venue.Status // by key
-	hashes   map[string]string
-	versions map[string]int
-	covered  venue.Ranges
-	stopped  bool
-	events   []string
+	begin   time.Time
+	clock   time.Time
+	held    map[string]string // by wallet and code
+	synced  bool
+	rows    map[string]venue.Status // by key
+	hashes  map[string]string
+	covered venue.Ranges
+	stopped bool
+	events  []string
 }
 
 // commit calls a writer whose transaction may die at any boundary, and reports

@@ -80,7 +80,7 @@ func (s *Store) reseal(ctx context.Context, row db.TakeStreamRow, account uuid.U
 	whose := loginOf(row.Tenant, row.Venue, account)
 	plain, err := s.open(row.Sealed, whose)
 	if err != nil {
-		return nil //nolint:nilerr // openLogin has told of it
+		return nil // openLogin has told of it
 	}
 	defer clear(plain)
 	anew, err := s.seal(plain, whose)

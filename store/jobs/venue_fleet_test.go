@@ -41,7 +41,7 @@ func (o often) Next(t time.Time) time.Time { return t.Add(time.Duration(o)) }
 type unbounded struct{ venue.Budgets }
 
 func (u unbounded) Take(ctx context.Context, key string, _ venue.Budget, cost int) (time.Duration, error) {
-	return u.Budgets.Take(ctx, key, venue.Budget{}, cost) //nolint:wrapcheck // it is the one we stand for
+	return u.Budgets.Take(ctx, key, venue.Budget{}, cost)
 }
 
 // market is the venues' side of all logins: a world for each key, and who asks it.
@@ -67,7 +67,7 @@ func (m *market) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.busy[key]--
 		m.mu.Unlock()
 	}()
-	return world.RoundTrip(r) //nolint:wrapcheck // it is the one we stand for
+	return world.RoundTrip(r)
 }
 
 // open makes the world of a key.

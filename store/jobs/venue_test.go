@@ -155,7 +155,7 @@ func TestKeyRevokedInTheMiddle(t *testing.T) {
 	f := newFleet(t, fleetOptions{})
 	world, other := f.market.open("kraken", "k"), f.market.open("kraken", "other")
 	populate(world, streamsOf("kraken"), 330)
-	account, bystander := f.connect("kraken", "k"), uuid.UUID{}
+	account := f.connect("kraken", "k")
 	world.Break(func(n int) (venuetest.Reply, bool) {
 		return venuetest.Reply{Status: http.StatusOK, Body: `{"error":["EAPI:Invalid key"]}`}, n >= 4
 	})
@@ -168,7 +168,7 @@ func TestKeyRevokedInTheMiddle(t *testing.T) {
 	covered := state.Histories[0].Covered
 
 	asked := len(world.Asked())
-	bystander = f.connect("kraken", "other")
+	bystander := f.connect("kraken", "other")
 	f.until("the other is read", func() bool { return f.read(bystander) })
 	f.whole(bystander, other)
 	require.Len(t, world.Asked(), asked, "a stopped account was asked")

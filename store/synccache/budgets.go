@@ -90,7 +90,7 @@ func (b *Budgets) Take(ctx context.Context, key string, budget venue.Budget, cos
 	}
 	answer, known := b.run(ctx, takeBudget, key, burst, micros(each), cost, micros(budget.Window))
 	if !known {
-		return b.local.Take(ctx, key, budget, cost) //nolint:wrapcheck // it cannot fail
+		return b.local.Take(ctx, key, budget, cost)
 	}
 	text, _ := answer.(string)
 	wait, err := strconv.ParseInt(text, 10, 64)
@@ -106,7 +106,7 @@ func (b *Budgets) Take(ctx context.Context, key string, budget venue.Budget, cos
 	if here <= clockNoise {
 		here = 0
 	}
-	return here, err //nolint:wrapcheck // it cannot fail
+	return here, err
 }
 
 // Used implements venue.Budgets.
@@ -116,7 +116,7 @@ func (b *Budgets) Used(ctx context.Context, key string, budget venue.Budget, use
 	}
 	_, each := budget.Burst()
 	b.run(ctx, usedBudget, key, micros(each), min(used, budget.Limit), micros(budget.Window))
-	return b.local.Used(ctx, key, budget, used) //nolint:wrapcheck // it cannot fail
+	return b.local.Used(ctx, key, budget, used)
 }
 
 // Hold implements venue.Budgets.
@@ -124,7 +124,7 @@ func (b *Budgets) Hold(ctx context.Context, key string, until time.Time) error {
 	if wait := time.Until(until); wait > 0 {
 		b.run(ctx, holdBudget, key, micros(wait))
 	}
-	return b.local.Hold(ctx, key, until) //nolint:wrapcheck // it cannot fail
+	return b.local.Hold(ctx, key, until)
 }
 
 // run runs a script on a key. It reports false when Redis does not say.

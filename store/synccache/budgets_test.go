@@ -2,7 +2,7 @@ package synccache_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -125,7 +125,7 @@ func TestBudgetsKeepTheLimit(t *testing.T) {
 				within++
 			}
 		}
-		require.LessOrEqual(t, within, b.Limit, fmt.Sprint(i))
+		require.LessOrEqual(t, within, b.Limit, strconv.Itoa(i))
 	}
 }
 
