@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,7 +82,7 @@ func TestNFTSurface(t *testing.T) {
 		"timeLastUpdated":"2026-11-22T12:00:00.123456+00:00","contractMetadata":{"name":"Things","symbol":"THG","tokenType":"ERC1155"},
 		"chain":"eth","address":"0xAA","asset":"eip155:1/erc1155:0xbb/7","standard":"erc1155","token_id":"7",
 		"amount":"115792089237316195423570985008687907853269984665640564039457584007913129639935",
-		"as_of":{"height":`+fmt.Sprint(tip.Height)+`,"hash":"0x`+tip.Hash.String()+`","time":"2026-11-22T12:00:00.123456+00:00"},"proof":"asserted",
+		"as_of":{"height":`+strconv.FormatUint(tip.Height, 10)+`,"hash":"0x`+tip.Hash.String()+`","time":"2026-11-22T12:00:00.123456+00:00"},"proof":"asserted",
 		"name":"<script>alert(1)</script>","description":"","image":"https://example.com/7.png","attributes":[{"trait_type":"Size","value":"12345678901234567890"}],
 		"collection":{"name":"Things","symbol":"THG"},"metadata_state":{"status":"ready","as_of":"2026-11-22T12:00:00.123456+00:00","tried_at":"2026-11-22T12:00:00.123456+00:00"},
 		"acquired":{"tx":"0x`+chains.Hash{1}.String()+`","height":5,"time":"2026-11-22T12:00:00.123456+00:00"}
@@ -91,6 +92,23 @@ func TestNFTSurface(t *testing.T) {
 	require.Equal(t, "logs", first.json(t, id, "ownedNfts", 1, "proof"))
 	require.Nil(t, first.json(t, id, "ownedNfts", 1, "acquired"))
 	require.Equal(t, "its server answers 404", first.json(t, id, "ownedNfts", 1, "error"))
+
+	for _, tt := range []struct {
+		history indexer.History
+		whole   bool
+	}{
+		{indexer.History{Status: indexer.HistoryComplete}, true},
+		{indexer.History{Status: indexer.HistoryComplete, FromHeight: 7}, false}, // bounded by the settings
+		{indexer.History{Status: indexer.HistoryPartial}, false},
+		{indexer.History{Status: indexer.HistoryNone}, false},
+	} {
+		d.ledger.set(func(f *fakeLedger) {
+			b := f.held["eth"]
+			b.State.History = tt.history
+			f.held["eth"] = b
+		})
+		require.Equal(t, tt.whole, ask(http.MethodGet, "/v1/aggregate/nft_metadata", "").json(t, id, "complete"), tt)
+	}
 
 	key := first.json(t, id, "pageKey").(string)
 	next := ask(http.MethodGet, "/v1/aggregate/nft_metadata?limit=200&account-filter="+id+"&cursor="+key, "")

@@ -18,7 +18,7 @@ const (
 	// a batch of them can take.
 	nftClaim = 5 * time.Minute
 
-	// nftBatch is how many are claimed for each that is looked at at once.
+	// nftBatch is how many are claimed for each that is under way.
 	nftBatch = 4
 
 	week = 7 * 24 * time.Hour

@@ -1,8 +1,8 @@
 package store_test
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +139,7 @@ func TestNFTPages(t *testing.T) {
 	b, _, tip := evm(t)
 	match := chains.Match{}
 	for i := range 25 {
-		one := moved(1, chains.In, b.piece(chains.ERC721, "0xaa", fmt.Sprint(i)), chains.NewAmount(1))
+		one := moved(1, chains.In, b.piece(chains.ERC721, "0xaa", strconv.Itoa(i)), chains.NewAmount(1))
 		one.Transfers[0].Source = chains.SourceLog(i)
 		match.Transfers = append(match.Transfers, one.Transfers...)
 	}
@@ -173,7 +173,7 @@ func TestNFTClaims(t *testing.T) {
 		if i >= 28 {
 			contract = "0xbb"
 		}
-		one := moved(1, chains.In, b.piece(chains.ERC721, contract, fmt.Sprint(i)), chains.NewAmount(1))
+		one := moved(1, chains.In, b.piece(chains.ERC721, contract, strconv.Itoa(i)), chains.NewAmount(1))
 		one.Transfers[0].Source = chains.SourceLog(i)
 		match.Transfers = append(match.Transfers, one.Transfers...)
 	}
@@ -250,7 +250,7 @@ func TestStaleInTurn(t *testing.T) {
 	b, _, tip := evm(t)
 	var mute []chains.Touch
 	for i := range 5 {
-		mute = append(mute, chains.Touch{Script: script(1), Asset: b.piece(chains.ERC1155, "0xaa", fmt.Sprint(i))})
+		mute = append(mute, chains.Touch{Script: script(1), Asset: b.piece(chains.ERC1155, "0xaa", strconv.Itoa(i))})
 	}
 	second := b.applyEVM(t, tip, 2, mute)
 	third := b.applyEVM(t, second, 3, b.touch())

@@ -56,7 +56,7 @@ type ownedNFTs struct {
 	PageKey    string     `json:"pageKey,omitempty" doc:"cursor of the next page, the same in every account; absent on the last"`
 	Chain      string     `json:"chain" example:"eth"`
 	Wallet     string     `json:"wallet" doc:"In canonical spelling"`
-	Complete   bool       `json:"complete" doc:"false until the whole past was searched: NFTs that came before state.history.from_height and did not move since are then missing. A contract that moves NFTs without the events of its standard is never seen"`
+	Complete   bool       `json:"complete" doc:"false unless the whole past was searched: NFTs that came before state.history.from_height and did not move since are then missing. A contract that moves NFTs without the events of its standard is never seen"`
 	State      state      `json:"state"`
 }
 
@@ -155,7 +155,7 @@ func (s *surface) nfts(ctx context.Context, in *nftsInput) (*nftsOutput, error) 
 	for _, h := range holders {
 		one := ownedNFTs{
 			OwnedNFTs: append([]ownedNFT{}, of[h.Account.ID]...), TotalCount: strconv.FormatInt(h.Held, 10), PageKey: key,
-			Chain: h.Account.Chain, Wallet: h.Account.Wallet, Complete: h.State.History.Status == indexer.HistoryComplete,
+			Chain: h.Account.Chain, Wallet: h.Account.Wallet, Complete: whole(h.State.History),
 			State: stateOf(h.State, !h.Tip.Hash.IsZero()),
 		}
 		if !h.Tip.Hash.IsZero() {
@@ -164,4 +164,10 @@ func (s *surface) nfts(ctx context.Context, in *nftsInput) (*nftsOutput, error) 
 		out.Body[h.Account.ID] = one
 	}
 	return out, nil
+}
+
+// whole reports whether all of an account's past was searched. A search that was
+// bounded by the operator ends where that says.
+func whole(h indexer.History) bool {
+	return h.Status == indexer.HistoryComplete && h.FromHeight == 0 && len(h.Gaps) == 0
 }

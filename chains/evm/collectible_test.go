@@ -257,7 +257,7 @@ func TestBatchOf(t *testing.T) {
 		_, _, ok := batchOf(whole[:cut])
 		require.False(t, ok, "cut at %d", cut)
 	}
-	for at := 0; at < 5; at++ {
+	for at := range 5 {
 		bent := bytes.Clone(whole)
 		copy(bent[32*at:], common.MaxHash[:])
 		_, _, ok := batchOf(bent)

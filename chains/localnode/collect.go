@@ -3,6 +3,7 @@ package localnode
 import (
 	"context"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -60,5 +61,5 @@ func CallData(signature string, args ...any) []byte {
 // whole words.
 func bytesWords(b []byte) []byte {
 	words := word(big.NewInt(int64(len(b))))
-	return append(words, append(b[:len(b):len(b)], make([]byte, (32-len(b)%32)%32)...)...)
+	return append(words, append(slices.Clip(b), make([]byte, (32-len(b)%32)%32)...)...)
 }

@@ -54,7 +54,7 @@ func (h *house) read(timeout time.Duration, rules guard.Rules) *nft.Reader {
 	own := guard.New(guard.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}).Client(guard.ClientOptions{Body: 1 << 40})
 	h.t.Cleanup(client.CloseIdleConnections)
 	h.t.Cleanup(own.CloseIdleConnections)
-	gateway, err := url.Parse(h.url + "/gate/")
+	gateway, err := url.Parse(h.url + "/gate/?token=own")
 	require.NoError(h.t, err)
 	return nft.NewReader(nft.Config{
 		Client: client, Refused: guard.ErrRefused, Gateway: gateway, GatewayClient: own,
@@ -66,6 +66,10 @@ const content = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
 
 func (h *house) serve(w http.ResponseWriter, r *http.Request) {
 	h.asked <- r.URL.Path
+	if strings.HasPrefix(r.URL.Path, "/gate/") && r.URL.Query().Get("token") != "own" {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
 	send := func(kind, body string) {
 		w.Header().Set("Content-Type", kind)
 		_, _ = w.Write([]byte(body))

@@ -86,12 +86,12 @@ func behind(gateway *url.URL, named string) (*url.URL, bool) {
 	if below != "" {
 		at.Path += "/" + below
 	}
-	at.RawPath, at.RawQuery, at.Fragment = "", query, ""
-	if query != "" {
-		if _, err := url.ParseQuery(query); err != nil {
-			at.RawQuery = ""
-		}
+	at.RawPath, at.Fragment = "", ""
+	if _, err := url.ParseQuery(query); err != nil {
+		query = ""
 	}
+	// The operator's own query, such as a token, comes first and stays.
+	at.RawQuery = strings.Trim(gateway.RawQuery+"&"+query, "&")
 	return &at, true
 }
 

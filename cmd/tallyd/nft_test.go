@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,7 +157,7 @@ func (c collector) holds(what string, pieces ...string) []piece {
 			got = append(got, c.label(p))
 		}
 		slices.Sort(got)
-		return slices.Equal(got, pieces) && w.TotalCount == fmt.Sprint(len(pieces))
+		return slices.Equal(got, pieces) && w.TotalCount == strconv.Itoa(len(pieces))
 	})
 	return shown
 }
@@ -319,7 +320,7 @@ func TestNFTMetadata(t *testing.T) {
 	}
 	require.Len(t, seen, 49)
 	for i, reason := range reasons {
-		p := seen[fmt.Sprint(i)]
+		p := seen[strconv.Itoa(i)]
 		require.Equal(t, reason, p.MetadataState.Reason, "piece %d", i)
 		require.Equal(t, map[bool]string{true: "ready", false: "failed"}[reason == ""], p.MetadataState.Status)
 	}
