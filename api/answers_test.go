@@ -82,7 +82,8 @@ func TestUnknownIsNotZero(t *testing.T) {
 	a = d.call("GET", "/v1/aggregate/balance?currency=USD&account-filter="+btc, "", "Authorization", bearer)
 	require.Equal(t, true, a.json(t, "balance", "complete"))
 	require.EqualValues(t, "1.5", a.json(t, "BTC"))
-	require.NotContains(t, string(a.raw), "converted")
+	require.Nil(t, a.json(t, "balance", "converted", "converted_value"), "what has no price is not zero")
+	require.EqualValues(t, "1.5", a.json(t, "balance", "converted", "unpriced", 0, "value"))
 }
 
 // Two listed assets of one symbol, with other decimals, make one member.

@@ -21,6 +21,7 @@ import (
 	"tallyd/api/access"
 	"tallyd/api/accounts"
 	"tallyd/chains"
+	"tallyd/chains/price"
 	"tallyd/chains/venue"
 	"tallyd/chains/venue/bitmart"
 	"tallyd/chains/venue/blink"
@@ -57,17 +58,19 @@ type desk struct {
 	log      *syncBuffer
 	pepper   access.Pepper
 	registry *prometheus.Registry
+	prices   *fakePrices
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, requests: &fakeRequests{}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
+	names, err := price.LoadNames()
+	require.NoError(t, err)
+	d := &desk{t: t, prices: &fakePrices{names: names}, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, requests: &fakeRequests{}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
 	d.ledger = &fakeLedger{users: d.users, held: holdings(), chains: []indexer.ChainStatus{
 		{Chain: "btc", ID: "bip122:000000000019d6689c085ae165831e93", Family: chains.FamilyBitcoin, Environment: chains.Live, State: indexer.StateLevel, Tip: tip, Head: 101, Scripts: 3},
 		{Chain: "dev", ID: "eip155:31337", Family: chains.FamilyEVM, Environment: chains.Test, State: indexer.StateLevel},
 	}}
 	d.venues = newFakeVenues(d.users)
-	var err error
 	d.tokens, err = access.NewTokens(bytes.Repeat([]byte{7}, 32), nil)
 	require.NoError(t, err)
 	d.gate, err = access.NewGate(access.Config{
@@ -84,6 +87,7 @@ func newDesk(t *testing.T) *desk {
 		Gate: d.gate, Users: d.users, UserChanges: d.users, Accounts: d.users, Balances: d.ledger, States: d.ledger,
 		Transactions: d.ledger, NFTs: d.ledger, Connections: d.users, CursorKey: d.pepper,
 		Venues: []venue.Venue{bitmart.Venue(), blink.Venue()}, Logins: d.venues, VenueAccounts: d.venues, VenueCounts: d.venues,
+		Prices: d.prices, Names: names,
 		Providers: []accounts.Provider{
 			accounts.NewProvider("btc", chains.FamilyBitcoin, chains.Live),
 			accounts.NewProvider("eth", chains.FamilyEVM, chains.Live),

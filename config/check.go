@@ -50,6 +50,7 @@ func (c Config) check(p problems) {
 	c.NFT.check(p)
 	notNegative(p, "custody.cooling_off", c.Custody.CoolingOff)
 	c.Venues.check(p)
+	c.Prices.check(p, c.Chains)
 
 	owners := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Chains)) {

@@ -37,6 +37,7 @@ type Config struct {
 	Custody  Custody          `yaml:"custody"`
 	Venues   Venues           `yaml:"venues"`
 	NFT      NFT              `yaml:"nft"`
+	Prices   Prices           `yaml:"prices"`
 	Chains   map[string]Chain `yaml:"chains"`
 }
 
@@ -186,6 +187,7 @@ func (c *Config) settle() {
 	c.Webhooks.settle()
 	c.Venues.settle()
 	c.NFT.settle()
+	c.Prices.settle()
 	for slug, chain := range c.Chains {
 		chain.settle()
 		c.Chains[slug] = chain

@@ -39,6 +39,7 @@ secrets: {keyset: '{"primaryKeyId":1}'}
 webhooks: {allow: []}
 venues: {enabled: [], schedules: [], base_urls: []}
 nft: {allow: []}
+prices: {exchanges: [], feeds: [], sequencers: [], pairs: []}
 chains:
   btc: {family: bitcoin, network: mainnet, deposits: {rules: []}, upstreams: [{url: "http://127.0.0.1:8332", user: tallyd, password: correct horse}]}
   eth: {family: evm, network: 1, upstreams: [{url: "http://127.0.0.1:8545"}], tokens: []}

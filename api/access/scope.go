@@ -13,7 +13,7 @@ func Resources() []string {
 		"ledgers", "balances", "accounts", "identities", "transactions", "balance-monitors", "hooks", "api-keys",
 		"search", "reconciliation", "metadata", "backup",
 		// What tallyd has beside them.
-		"users", "events", "chains", "audit", "vaults", "wallets", "assets", "deposits", "address-book", "webhooks", "custody", "venues",
+		"users", "events", "chains", "audit", "vaults", "wallets", "assets", "deposits", "address-book", "webhooks", "custody", "venues", "prices",
 	}
 }
 

@@ -55,7 +55,7 @@ type (
 	}
 	totalsInput struct {
 		AccountFilter
-		Currency string `query:"currency" maxLength:"10" pattern:"^[A-Za-z]*$" doc:"Accepted for compatibility; there are no prices yet, so nothing is converted" example:"USD"`
+		In
 	}
 	accountTotals struct {
 		AccountID   uuid.UUID `json:"account_id" format:"uuid"`
@@ -70,6 +70,7 @@ type (
 		Pending     []pending `json:"pending" nullable:"false"`
 		AsOf        *block    `json:"as_of"`
 		State       state     `json:"state"`
+		Converted   *worth    `json:"converted,omitempty" doc:"What balance is worth; absent unless currency asks for it, and while there is no balance"`
 	}
 	totalsOutput struct{ Body totals }
 
@@ -100,6 +101,8 @@ type nestedTotals struct {
 	Sum      []amount        `json:"balance_sum" doc:"By asset, over the accounts that have a balance" nullable:"false"`
 	Complete bool            `json:"complete" doc:"false while an account has no balance yet: balance_sum then lacks what it holds"`
 	Accounts []accountTotals `json:"accounts" nullable:"false"`
+
+	Converted *worth `json:"converted,omitempty" doc:"What balance_sum is worth; absent unless currency asks for it"`
 }
 
 type totalsMembers struct {
@@ -254,6 +257,9 @@ func (s *surface) totals(ctx context.Context, in *totalsInput) (*totalsOutput, e
 		nested.Accounts = append(nested.Accounts, e.shown)
 	}
 	nested.Sum = held.list()
+	if err := s.convertTotals(ctx, in.Currency, &nested); err != nil {
+		return nil, err
+	}
 	out := &totalsOutput{Body: totals{totalsMembers: totalsMembers{Balance: nested}}}
 	if nested.Complete {
 		out.Body.symbols = symbolsOf(held)

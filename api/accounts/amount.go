@@ -80,6 +80,7 @@ func currencyOf(asset chains.Asset) Currency {
 type amount struct {
 	Figure
 	Currency
+	Conversion
 }
 
 func amountOf(asset chains.Asset, n chains.Amount) amount {

@@ -105,6 +105,7 @@ func stateOf(now indexer.AccountState, begun bool) state {
 type holding struct {
 	Figure
 	Currency
+	Conversion
 	Immature     *Figure `json:"immature,omitempty" doc:"The part of value that cannot be spent yet"`
 	Unattributed *Figure `json:"unattributed,omitempty" doc:"The part of value that no known transfer explains"`
 	AsOf         *block  `json:"as_of" doc:"The block this amount is true as of"`
@@ -133,6 +134,7 @@ func holdingOf(b indexer.Balance, evm bool) holding {
 type pending struct {
 	Figure
 	Currency
+	Conversion
 	Incoming Figure `json:"incoming"`
 	Outgoing Figure `json:"outgoing"`
 }
@@ -150,6 +152,8 @@ type balanceMembers struct {
 	Pending []pending `json:"pending" doc:"Unconfirmed" nullable:"false"`
 	AsOf    *block    `json:"as_of" doc:"The tip the answer was read at"`
 	State   state     `json:"state"`
+
+	Converted *worth `json:"converted,omitempty" doc:"What balance is worth; absent unless currency asks for it, and while there is no balance"`
 }
 
 // balance is everything one account holds.
@@ -183,13 +187,19 @@ func (balance) Schema(r huma.Registry) *huma.Schema {
 		"Beside the named members, SYMBOL: number for each listed asset held. A symbol that equals a named member is left out.")
 }
 
+// balanceInput names an account and what to convert into.
+type balanceInput struct {
+	AccountPath
+	In
+}
+
 // balanceOutput is the answer of the balance call.
 type balanceOutput struct{ Body balance }
 
 // balance answers with one account's balance, as soon as there is one or when
 // the wait is over.
-func (s *surface) balance(ctx context.Context, in *AccountPath) (*balanceOutput, error) {
-	p, account, err := s.path(ctx, in)
+func (s *surface) balance(ctx context.Context, in *balanceInput) (*balanceOutput, error) {
+	p, account, err := s.path(ctx, &in.AccountPath)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +225,11 @@ func (s *surface) balance(ctx context.Context, in *AccountPath) (*balanceOutput,
 			return nil, context.Cause(ctx)
 		}
 	}
-	return &balanceOutput{Body: balanceOf(b, p.Family == chains.FamilyEVM)}, nil
+	out := &balanceOutput{Body: balanceOf(b, p.Family == chains.FamilyEVM)}
+	if err := s.convertBalance(ctx, in.Currency, &out.Body.balanceMembers); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // owned reads the balance of an account if it is the caller's and on the chain

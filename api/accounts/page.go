@@ -14,12 +14,12 @@ import (
 
 // Page narrows a list of transactions.
 type Page struct {
-	Since    string   `query:"since" maxLength:"40" doc:"First day (YYYY-MM-DD, UTC) or time (RFC 3339), included" example:"2020-01-01"`
-	Until    string   `query:"until" maxLength:"40" doc:"Last day, included whole, or time (RFC 3339), not included. Now if left out" example:"2020-02-01"`
-	Limit    int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Transactions on a page"`
-	Cursor   string   `query:"cursor" maxLength:"200" doc:"page_cursor of the page before"`
-	Status   []string `query:"status" maxItems:"5" nullable:"false" doc:"Only these, separated by commas: pending, confirmed, orphaned, replaced, dropped"`
-	Currency string   `query:"currency" maxLength:"10" pattern:"^[A-Za-z]*$" doc:"Accepted for compatibility; there are no prices yet, so nothing is converted" example:"USD"`
+	Since  string   `query:"since" maxLength:"40" doc:"First day (YYYY-MM-DD, UTC) or time (RFC 3339), included" example:"2020-01-01"`
+	Until  string   `query:"until" maxLength:"40" doc:"Last day, included whole, or time (RFC 3339), not included. Now if left out" example:"2020-02-01"`
+	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Transactions on a page"`
+	Cursor string   `query:"cursor" maxLength:"200" doc:"page_cursor of the page before"`
+	Status []string `query:"status" maxItems:"5" nullable:"false" doc:"Only these, separated by commas: pending, confirmed, orphaned, replaced, dropped"`
+	In
 }
 
 // filter returns the filter for accounts of one user, and where the page begins.

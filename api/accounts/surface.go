@@ -11,6 +11,7 @@ import (
 
 	"tallyd/api/access"
 	"tallyd/api/problem"
+	"tallyd/chains/price"
 	"tallyd/chains/venue"
 	"tallyd/indexer"
 )
@@ -111,6 +112,8 @@ type Config struct {
 	VenueAccounts VenueAccounts // what was read at venues
 	VenueCounts   VenueCounts
 
+	Prices    Prices // nil where nothing has a price
+	Names     *price.Names
 	CursorKey []byte // secret that cursors are signed with; the same on every instance
 }
 
@@ -129,6 +132,7 @@ func Mount(api huma.API, cfg Config) {
 	s.mountAggregate(api)
 	s.mountVenues(api)
 	s.mountNFTs(api)
+	s.mountExchangeRates(api)
 }
 
 // byKey puts the rule of operations with a project key in force.

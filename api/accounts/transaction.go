@@ -12,6 +12,7 @@ type movement struct {
 	Address string `json:"address" doc:"Empty where a script has none"`
 	Figure
 	Currency
+	Conversion
 	Owned bool `json:"owned" doc:"The address is the account's"`
 	Fee   bool `json:"fee" doc:"What was paid to the network"`
 }

@@ -41,6 +41,10 @@ type (
 		Wallets      []walletHolding `json:"wallets" nullable:"false" doc:"What balance is the sum of"`
 		UnknownCodes []string        `json:"unknown_codes" nullable:"false" doc:"Codes of which nobody knows what asset they are; they are held all the same, as venue:NAME/CODE"`
 	}
+	venueBalanceInput struct {
+		VenueAccountPath
+		In
+	}
 	venueBalanceOutput struct{ Body venueBalance }
 )
 
@@ -67,8 +71,8 @@ func (s *surface) mountVenueAccounts(api huma.API) {
 	huma.Register(api, s.atVenue("DeleteVenueAccount", http.MethodDelete, "/account/{account_id}", "Disconnect an account and erase its credentials", false), s.venueDelete)
 }
 
-func (s *surface) venueBalance(ctx context.Context, in *VenueAccountPath) (*venueBalanceOutput, error) {
-	b, err := s.ownedAtVenue(ctx, in)
+func (s *surface) venueBalance(ctx context.Context, in *venueBalanceInput) (*venueBalanceOutput, error) {
+	b, err := s.ownedAtVenue(ctx, &in.VenueAccountPath)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func (s *surface) venueBalance(ctx context.Context, in *VenueAccountPath) (*venu
 	for waiting := true; waiting && unread(b.Account.State); {
 		select {
 		case <-tick.C:
-			if b, err = s.ownedAtVenue(ctx, in); err != nil {
+			if b, err = s.ownedAtVenue(ctx, &in.VenueAccountPath); err != nil {
 				return nil, err
 			}
 		case <-deadline.C:
@@ -88,7 +92,11 @@ func (s *surface) venueBalance(ctx context.Context, in *VenueAccountPath) (*venu
 			return nil, context.Cause(ctx)
 		}
 	}
-	return &venueBalanceOutput{Body: venueBalanceOf(b)}, nil
+	out := &venueBalanceOutput{Body: venueBalanceOf(b)}
+	if err := s.convertBalance(ctx, in.Currency, &out.Body.balanceMembers); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // unread reports whether an account is about to be read for the first time.

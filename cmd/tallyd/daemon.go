@@ -47,6 +47,7 @@ type daemon struct {
 	poller  *indexer.Poller
 	hooks   *webhooks
 	gate    *access.Gate
+	prices  *pricing
 	wrote   chan struct{} // one slot: events wait to be numbered
 	paying  wakes
 	opening wakes // accounts wait for their first balance
@@ -62,6 +63,9 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		asked: newVenueTraffic(),
 	}
 	var err error
+	if d.prices, err = newPricing(cfg.Prices, log); err != nil {
+		return err
+	}
 	if d.store, err = openLedger(ctx, cfg, log, failpoint); err != nil {
 		return err
 	}
@@ -100,6 +104,11 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		return err
 	}
 
+	regular, err := d.schedule()
+	if err != nil {
+		return err
+	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	for _, slug := range slices.Sorted(maps.Keys(cfg.Chains)) {
 		group.Go(func() error { return d.chain(ctx, slug, cfg.Chains[slug]) })
@@ -111,7 +120,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 	})
 	group.Go(func() error { return d.hooks.Run(ctx) })
 	group.Go(func() error { return d.work(ctx) })
-	group.Go(func() error { return indexer.RunJobs(ctx, d.schedule(), log) })
+	group.Go(func() error { return indexer.RunJobs(ctx, regular, log) })
 	group.Go(func() error { return d.serve(ctx, listener, handler) })
 	if ready != nil {
 		ready(d)
@@ -248,8 +257,9 @@ func (d *daemon) search(ctx context.Context, slug string) error {
 
 // schedule returns what is done at regular times: a search that was asked for
 // and lost is found here.
-func (d *daemon) schedule() []indexer.Job {
-	return []indexer.Job{{
+func (d *daemon) schedule() ([]indexer.Job, error) {
+	reading, err := d.prices.jobs(d.store, d.prices.transport(), &d.sources)
+	return append(reading, indexer.Job{
 		Name: "search", Spec: "@every 15s",
 		Run: func(ctx context.Context) error {
 			var faults []error
@@ -258,7 +268,7 @@ func (d *daemon) schedule() []indexer.Job {
 			}
 			return errors.Join(faults...)
 		},
-	}, d.checkLedger(), d.poller.Job(), d.describeSoon(), d.trimAudit()}
+	}, d.checkLedger(), d.poller.Job(), d.describeSoon(), d.trimAudit()), err
 }
 
 // searchSoon asks for a search of a chain if it has anything to search.

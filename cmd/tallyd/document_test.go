@@ -31,6 +31,8 @@ func TestDocument(t *testing.T) {
 	d.venues = venue.NewTransport(transportOptions(d.cfg.Venues))
 	d.hooks = newWebhooks(d.cfg.Webhooks, d.store, d.owner, d.log)
 	var err error
+	d.prices, err = newPricing(d.cfg.Prices, d.log)
+	require.NoError(t, err)
 	d.gate, err = d.openGate()
 	require.NoError(t, err)
 	router, err := d.router()

@@ -54,12 +54,18 @@ var rooms = map[string]room{
 	"chains/venue/kucoin":    connector,
 	"chains/venue/okx":       connector,
 
+	"chains/price":           {sees: []string{"chains"}},
+	"chains/price/ticker":    {sees: []string{"chains", "chains/price", "chains/venue"}},
+	"chains/price/ecb":       {sees: []string{"chains", "chains/price"}},
+	"chains/price/chainlink": {sees: []string{"chains", "chains/price"}, tests: []string{"chains/evm"}},
+
 	"indexer":         {sees: []string{"chains", "chains/venue", "chains/venue/identity"}},
+	"indexer/prices":  {sees: []string{"chains", "chains/price"}},
 	"indexer/custody": {sees: []string{"chains", "indexer"}},
 
 	"migrations":      {},
 	"store/db":        {sees: []string{"chains"}},
-	"store":           {sees: []string{"chains", "chains/venue", "chains/venue/identity", "indexer", "indexer/custody", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
+	"store":           {sees: []string{"chains", "chains/price", "chains/venue", "chains/venue/identity", "indexer", "indexer/custody", "indexer/prices", "api/access", "api/webhook", "migrations", "store/db", "store/secret"}, tests: []string{"chains/bitcoin", "chains/evm", "chains/rpc"}},
 	"store/secret":    {},
 	"store/synccache": {sees: []string{"chains", "chains/venue", "indexer", "api/access"}},
 	"store/embedded":  {sees: []string{"chains/localnode", "migrations"}},
@@ -67,11 +73,11 @@ var rooms = map[string]room{
 
 	"api/problem":  {},
 	"api/access":   {sees: []string{"chains", "indexer", "api/problem"}},
-	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts", "chains/venue", "chains/venue/identity", "chains/venue/bitmart", "chains/venue/blink"}},
+	"api":          {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api/accounts", "chains/price", "indexer/prices", "chains/venue", "chains/venue/identity", "chains/venue/bitmart", "chains/venue/blink"}},
 	"api/webhook":  {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "chains/guard", "migrations", "store", "store/secret"}},
 	"api/keys":     {sees: []string{"chains", "indexer", "api/access", "api/problem"}, tests: []string{"api", "migrations", "store", "store/secret"}},
 	"api/custody":  {sees: []string{"chains", "indexer", "indexer/custody", "api/access", "api/problem"}, tests: []string{"api", "api/accounts", "api/webhook", "migrations", "store", "store/secret"}},
-	"api/accounts": {sees: []string{"chains", "chains/venue", "chains/venue/identity", "indexer", "api/access", "api/problem"}},
+	"api/accounts": {sees: []string{"chains", "chains/price", "chains/venue", "chains/venue/identity", "indexer", "indexer/prices", "api/access", "api/problem"}},
 
 	"config":          {},
 	"examples/signer": {}, // it stands outside and knows nothing of ours
@@ -141,6 +147,8 @@ var bare = []string{"chains", "migrations"}
 var forbidden = map[string][]string{
 	"chains":  {"net/http", "net", "os/exec"},
 	"indexer": {"net/http", "os", "os/exec"},
+
+	"indexer/prices": {"net/http", "os", "os/exec"},
 
 	"indexer/custody": {"net/http", "os", "os/exec"},
 }

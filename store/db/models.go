@@ -446,6 +446,23 @@ type Posting struct {
 	Amount    chains.Amount
 }
 
+type Price struct {
+	Base     string
+	Quote    string
+	AsOf     time.Time
+	Rate     chains.Amount
+	Decimals int32
+	Until    time.Time
+	Sources  []string
+	Thin     bool
+	ReadAt   time.Time
+}
+
+type PriceReading struct {
+	Name      string
+	ClaimedAt time.Time
+}
+
 type ReservedCoin struct {
 	Chain        string
 	Tx           []byte
