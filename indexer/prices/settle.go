@@ -60,7 +60,10 @@ func Settle(quotes []price.Quote, last map[chains.AssetID]price.Price, rules Rul
 	var direct, through []price.Quote
 	var prices []price.Price
 	for _, q := range quotes {
-		switch why := s.unfit(q); {
+		why := s.unfit(q)
+		// A price of a moment to come would be found by nobody until then.
+		q.AsOf = earlier(q.AsOf, now)
+		switch {
 		case why != "":
 			s.refuse(q, why)
 		case q.In == price.USD:
