@@ -79,7 +79,7 @@ func (s *Source) Quotes(ctx context.Context) ([]price.Quote, error) {
 	}
 	ticks, err := s.exchange.read(answer.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read tickers: %w", err)
+		return nil, venue.Misread("read tickers: %s", err)
 	}
 	byPair := make(map[string]tick, len(ticks))
 	for _, t := range ticks {
