@@ -131,6 +131,12 @@ func (e *Ethereum) DeployPayout(ctx context.Context) (string, error) {
 	return e.deploy(ctx, "", "Payout")
 }
 
+// DeployFeed puts a contract on the chain that answers as a price feed does, with
+// decimals places. It has no answer until FeedData sets one.
+func (e *Ethereum) DeployFeed(ctx context.Context, places uint8) (string, error) {
+	return e.deploy(ctx, "", "Feed", word(new(big.Int).SetUint64(uint64(places))))
+}
+
 func (e *Ethereum) deploy(ctx context.Context, from, name string, arguments ...[]byte) (string, error) {
 	text, err := contracts.ReadFile("contracts/" + name + ".hex")
 	if err != nil {
@@ -172,6 +178,11 @@ func PayoutData(to ...string) []byte {
 // paid too, in a frame that reverts, and so gets nothing.
 func PayFirstData(first, second string) []byte {
 	return call("8078be7f", addressWord(first), addressWord(second))
+}
+
+// FeedData calls set of a Feed: an answer, and since when and of when it is.
+func FeedData(answer *big.Int, started, updated time.Time) []byte {
+	return call("c5d227fb", word(answer), word(big.NewInt(started.Unix())), word(big.NewInt(updated.Unix())))
 }
 
 // call is the data of a call: the selector, then words of 32 bytes.
