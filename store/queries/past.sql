@@ -1,0 +1,174 @@
+-- name: HeightsAt :many
+-- HeightsAt returns for chains and times the highest canonical block that is known
+-- to be not after the time, -1 for none. Times of blocks of the bitcoin family do
+-- not always rise: a block is looked for among the last ones by their times.
+SELECT
+    c.chain::text AS chain,
+    n.n::integer AS n,
+    coalesce(h.height, -1)::bigint AS height
+FROM (SELECT unnest(@chains::text[]) AS chain) AS c
+CROSS JOIN (
+    SELECT
+        unnest(@times::timestamptz[]) AS at,
+        generate_subscripts(@times::timestamptz[], 1) AS n
+) AS n
+CROSS JOIN LATERAL (
+    SELECT max(b.height) AS height
+    FROM (
+        SELECT o.height
+        FROM blocks AS o
+        WHERE o.chain = c.chain
+        AND o.canonical
+        AND o.time <= n.at
+        ORDER BY o.time DESC
+        LIMIT 64
+    ) AS b
+) AS h
+ORDER BY c.chain, n.n;
+
+-- name: PastSums :many
+-- PastSums returns what the confirmed legs of accounts add up to between some
+-- heights, which rise: bucket is the place, from 0, of the first one that is not
+-- below the leg.
+SELECT
+    l.account_id,
+    x.caip19,
+    x.symbol,
+    x.name,
+    x.decimals,
+    x.listed,
+    width_bucket(t.height - 1, @heights::bigint[])::integer AS bucket,
+    sum(CASE WHEN t.side = 'in' THEN t.amount ELSE -t.amount END)::numeric AS amount
+FROM account_scripts AS l
+JOIN transfers AS t ON t.script_id = l.script_id AND t.status = 'confirmed'
+JOIN assets AS x ON x.id = t.asset_id
+WHERE l.account_id = ANY(@accounts::uuid[])
+GROUP BY l.account_id, x.id, bucket
+ORDER BY l.account_id, x.native DESC, x.listed DESC, x.id, bucket;
+
+-- name: PastPositions :many
+-- PastPositions returns every asset that a script of accounts ever had to do with.
+SELECT
+    l.account_id,
+    l.script_id,
+    x.id AS asset_id,
+    x.caip19,
+    x.symbol,
+    x.name,
+    x.decimals,
+    x.listed,
+    x.native
+FROM account_scripts AS l
+JOIN sums AS s ON s.script_id = l.script_id
+JOIN assets AS x ON x.id = s.asset_id
+WHERE l.account_id = ANY(@accounts::uuid[])
+ORDER BY l.account_id, x.native DESC, x.listed DESC, x.id, l.script_id;
+
+-- name: PastLegs :many
+-- PastLegs is PastSums for each script.
+SELECT
+    t.script_id,
+    t.asset_id,
+    width_bucket(t.height - 1, @heights::bigint[])::integer AS bucket,
+    sum(CASE WHEN t.side = 'in' THEN t.amount ELSE -t.amount END)::numeric AS amount
+FROM (
+    SELECT DISTINCT s.script_id
+    FROM account_scripts AS s
+    WHERE s.account_id = ANY(@accounts::uuid[])
+) AS l
+JOIN transfers AS t ON t.script_id = l.script_id AND t.status = 'confirmed'
+GROUP BY t.script_id, t.asset_id, bucket;
+
+-- name: PastReadings :many
+-- PastReadings returns the last canonical reading between each two of some heights,
+-- with what legs moved after it up to the upper one.
+SELECT
+    r.script_id,
+    r.asset_id,
+    r.bucket,
+    (r.amount + e.amount)::numeric AS amount
+FROM (
+    SELECT DISTINCT ON (s.script_id, s.asset_id, s.bucket)
+        s.script_id,
+        s.asset_id,
+        s.bucket,
+        s.height,
+        s.amount
+    FROM (
+        SELECT
+            n.script_id,
+            n.asset_id,
+            n.height,
+            n.amount,
+            width_bucket(n.height - 1, @heights::bigint[])::integer AS bucket
+        FROM account_scripts AS l
+        JOIN snapshots AS n ON n.script_id = l.script_id
+        JOIN blocks AS b ON b.chain = n.chain AND b.hash = n.hash AND b.canonical
+        WHERE l.account_id = ANY(@accounts::uuid[])
+    ) AS s
+    WHERE s.bucket < cardinality(@heights::bigint[])
+    ORDER BY s.script_id, s.asset_id, s.bucket, s.height DESC
+) AS r
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(CASE WHEN t.side = 'in' THEN t.amount ELSE -t.amount END), 0) AS amount
+    FROM transfers AS t
+    WHERE t.script_id = r.script_id
+    AND t.asset_id = r.asset_id
+    AND t.status = 'confirmed'
+    AND t.height > r.height
+    AND t.height <= (@heights::bigint[])[r.bucket + 1]
+) AS e;
+
+-- name: FirstReadings :many
+-- FirstReadings returns the first canonical reading of each script and asset, with
+-- what legs moved before it, since the height below and in all.
+SELECT
+    r.script_id,
+    r.asset_id,
+    r.amount::numeric AS amount,
+    r.block_time,
+    width_bucket(r.height - 1, @heights::bigint[])::integer AS bucket,
+    e.since::numeric AS since,
+    e.total::numeric AS total
+FROM (
+    SELECT DISTINCT ON (n.script_id, n.asset_id)
+        n.script_id,
+        n.asset_id,
+        n.height,
+        n.amount,
+        n.block_time
+    FROM account_scripts AS l
+    JOIN snapshots AS n ON n.script_id = l.script_id
+    JOIN blocks AS b ON b.chain = n.chain AND b.hash = n.hash AND b.canonical
+    WHERE l.account_id = ANY(@accounts::uuid[])
+    ORDER BY n.script_id, n.asset_id, n.height
+) AS r
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(d.amount) FILTER (
+            WHERE d.height > (@heights::bigint[])[width_bucket(r.height - 1, @heights::bigint[])]
+        ), 0) AS since,
+        coalesce(sum(d.amount), 0) AS total
+    FROM (
+        SELECT
+            t.height,
+            CASE WHEN t.side = 'in' THEN t.amount ELSE -t.amount END AS amount
+        FROM transfers AS t
+        WHERE t.script_id = r.script_id
+        AND t.asset_id = r.asset_id
+        AND t.status = 'confirmed'
+        AND t.height <= r.height
+    ) AS d
+) AS e;
+
+-- name: PastPostings :many
+-- PastPostings returns what was posted to wallets between some times, which rise:
+-- bucket is the place, from 0, of the first one that is not before the posting.
+SELECT
+    p.wallet_id::uuid AS wallet_id,
+    width_bucket(j.created_at - interval '1 microsecond', @times::timestamptz[])::integer AS bucket,
+    sum(p.amount)::numeric AS amount
+FROM postings AS p
+JOIN journals AS j ON j.id = p.journal_id
+WHERE p.wallet_id = ANY(@wallets::uuid[])
+GROUP BY p.wallet_id, bucket;
