@@ -59,13 +59,14 @@ type desk struct {
 	pepper   access.Pepper
 	registry *prometheus.Registry
 	prices   *fakePrices
+	past     *fakePast
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	names, err := price.LoadNames()
 	require.NoError(t, err)
-	d := &desk{t: t, prices: &fakePrices{names: names}, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, requests: &fakeRequests{}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
+	d := &desk{t: t, prices: &fakePrices{names: names}, past: &fakePast{}, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, requests: &fakeRequests{}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
 	d.ledger = &fakeLedger{users: d.users, held: holdings(), chains: []indexer.ChainStatus{
 		{Chain: "btc", ID: "bip122:000000000019d6689c085ae165831e93", Family: chains.FamilyBitcoin, Environment: chains.Live, State: indexer.StateLevel, Tip: tip, Head: 101, Scripts: 3},
 		{Chain: "dev", ID: "eip155:31337", Family: chains.FamilyEVM, Environment: chains.Test, State: indexer.StateLevel},
@@ -87,7 +88,7 @@ func newDesk(t *testing.T) *desk {
 		Gate: d.gate, Users: d.users, UserChanges: d.users, Accounts: d.users, Balances: d.ledger, States: d.ledger,
 		Transactions: d.ledger, NFTs: d.ledger, Connections: d.users, CursorKey: d.pepper,
 		Venues: []venue.Venue{bitmart.Venue(), blink.Venue()}, Logins: d.venues, VenueAccounts: d.venues, VenueCounts: d.venues,
-		Prices: d.prices, Names: names,
+		Prices: d.prices, Names: names, Past: d.past,
 		Providers: []accounts.Provider{
 			accounts.NewProvider("btc", chains.FamilyBitcoin, chains.Live),
 			accounts.NewProvider("eth", chains.FamilyEVM, chains.Live),

@@ -1,6 +1,10 @@
 package indexer
 
-import "tallyd/chains"
+import (
+	"tallyd/chains"
+	"tallyd/chains/venue"
+	"tallyd/chains/venue/identity"
+)
 
 // AccountPast is what one account held at some past times.
 type AccountPast struct {
@@ -54,4 +58,23 @@ func (p *AccountPast) Doubt(why string) {
 	for i := range p.Points {
 		p.Points[i].Doubt(why)
 	}
+}
+
+// VenueAccountPast is what one account at a venue held at some past times.
+type VenueAccountPast struct {
+	Account Account
+	Points  []VenuePastPoint // one for each time, in their order
+}
+
+// VenuePastPoint is what an account at a venue held at one past time, over all of its
+// wallets. Partial says why that may not be all; "" if it is.
+type VenuePastPoint struct {
+	Held    []VenuePastHeld // without those of zero
+	Partial string
+}
+
+// VenuePastHeld is what was held under one code.
+type VenuePastHeld struct {
+	Asset identity.Identity
+	Total venue.Decimal
 }

@@ -14,9 +14,9 @@ import (
 	"tallyd/store"
 )
 
-// held returns what an account held of the chain's coin at times, and why that may
+// heldThen returns what an account held of the chain's coin at times, and why that may
 // not be all, "" where nothing was.
-func (b *bench) held(t require.TestingT, account uuid.UUID, times ...time.Time) (amounts, partial []string) {
+func (b *bench) heldThen(t require.TestingT, account uuid.UUID, times ...time.Time) (amounts, partial []string) {
 	found, err := b.AccountHistory(context.Background(), b.realm, b.user, times)
 	require.NoError(t, err)
 	for _, past := range found {
@@ -93,7 +93,7 @@ func TestPastIsAReplay(t *testing.T) {
 			}
 			times, want = append(times, state.ref.Time), append(want, state.amount)
 		}
-		got, partial := b.held(rt, account, times...)
+		got, partial := b.heldThen(rt, account, times...)
 		require.Equal(rt, want, got)
 		for _, why := range partial {
 			require.Empty(rt, why)
@@ -152,7 +152,7 @@ func TestPastOfReadings(t *testing.T) {
 		for _, in := range steps {
 			times = append(times, in.ref.Time)
 		}
-		got, partial := b.held(rt, account, times...)
+		got, partial := b.heldThen(rt, account, times...)
 		for i, in := range steps {
 			sure := !hidden || i >= first
 			require.Equal(rt, sure, partial[i] == "", "point %d: %s", i, partial[i])
@@ -173,18 +173,18 @@ func TestPastThatIsNotKnown(t *testing.T) {
 	b := newBench(t, openStore(t, store.Options{}), chains.FamilyBitcoin)
 	account := b.connect(t, script(1))
 	now := time.Now()
-	_, partial := b.held(t, account, now)
+	_, partial := b.heldThen(t, account, now)
 	require.Equal(t, []string{indexer.PastUnread}, partial)
 	tip := b.apply(t, chains.BlockRef{Height: 99}, 1, chains.Match{})
 	b.complete(t)
-	amounts, partial := b.held(t, account, tip.Time.Add(-time.Hour), tip.Time, now)
+	amounts, partial := b.heldThen(t, account, tip.Time.Add(-time.Hour), tip.Time, now)
 	require.Equal(t, []string{"0", "0", "0"}, amounts)
 	require.Equal(t, []string{"", "", ""}, partial)
 
 	evm := newBench(t, b.Store, chains.FamilyEVM)
 	account = evm.connect(t, script(1))
 	evm.applyEVM(t, chains.BlockRef{Height: 9}, 1, nil)
-	_, partial = evm.held(t, account, now)
+	_, partial = evm.heldThen(t, account, now)
 	require.Equal(t, []string{indexer.PastUnread}, partial)
 
 	other := indexer.Realm{Tenant: "other", Environment: chains.Test}

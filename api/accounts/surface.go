@@ -113,6 +113,7 @@ type Config struct {
 	VenueCounts   VenueCounts
 
 	Prices    Prices // nil where nothing has a price
+	Past      Past
 	Names     *price.Names
 	CursorKey []byte // secret that cursors are signed with; the same on every instance
 }
@@ -133,6 +134,7 @@ func Mount(api huma.API, cfg Config) {
 	s.mountVenues(api)
 	s.mountNFTs(api)
 	s.mountExchangeRates(api)
+	s.mountPortfolio(api)
 }
 
 // byKey puts the rule of operations with a project key in force.

@@ -190,7 +190,7 @@ func (d *daemon) router() (*api.Router, error) {
 		Gate: d.gate, Users: d.store, UserChanges: d.store, Accounts: d.store, Balances: d.store, Vaults: d.store, States: d.status,
 		Transactions: d.store, NFTs: d.store, Connections: connections, Providers: providers, CursorKey: cursorKey[:],
 		Venues: venuesInUse(d.cfg.Venues), Logins: d.logins(), VenueAccounts: d.store, VenueCounts: d.store,
-		Prices: &prices.Book{Rates: d.store, Names: d.prices.names}, Names: d.prices.names,
+		Past: d.store, Prices: &prices.Book{Rates: d.store, Names: d.prices.names}, Names: d.prices.names,
 	})
 	d.mountCustody(router.Operations())
 	d.hooks.mount(router.Operations(), d.gate)

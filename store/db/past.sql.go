@@ -13,6 +13,52 @@ import (
 	"tallyd/chains"
 )
 
+const firstHoldings = `-- name: FirstHoldings :many
+SELECT
+    h.account_id,
+    h.code,
+    sum(h.total)::text AS total
+FROM (
+    SELECT
+        unnest($1::uuid[]) AS account_id,
+        unnest($2::timestamptz[]) AS at
+) AS f
+JOIN holding_changes AS h ON h.account_id = f.account_id AND h.at = f.at
+GROUP BY h.account_id, h.code
+`
+
+type FirstHoldingsParams struct {
+	Accounts []uuid.UUID
+	Firsts   []time.Time
+}
+
+type FirstHoldingsRow struct {
+	AccountID uuid.UUID
+	Code      string
+	Total     string
+}
+
+// FirstHoldings returns what accounts at venues held when they were first read.
+func (q *Queries) FirstHoldings(ctx context.Context, arg FirstHoldingsParams) ([]FirstHoldingsRow, error) {
+	rows, err := q.db.Query(ctx, firstHoldings, arg.Accounts, arg.Firsts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FirstHoldingsRow{}
+	for rows.Next() {
+		var i FirstHoldingsRow
+		if err := rows.Scan(&i.AccountID, &i.Code, &i.Total); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const firstReadings = `-- name: FirstReadings :many
 SELECT
     r.script_id,
@@ -159,6 +205,70 @@ func (q *Queries) HeightsAt(ctx context.Context, arg HeightsAtParams) ([]Heights
 	return items, nil
 }
 
+const pastHoldings = `-- name: PastHoldings :many
+SELECT DISTINCT ON (c.account_id, c.wallet, c.code, c.bucket)
+    c.account_id,
+    c.wallet,
+    c.code,
+    c.bucket,
+    c.total::text AS total
+FROM (
+    SELECT
+        h.account_id,
+        h.wallet,
+        h.code,
+        h.at,
+        h.total,
+        width_bucket(h.at - interval '1 microsecond', $1::timestamptz[])::integer AS bucket
+    FROM holding_changes AS h
+    WHERE h.account_id = ANY($2::uuid[])
+) AS c
+WHERE c.bucket < cardinality($1::timestamptz[])
+ORDER BY c.account_id, c.wallet, c.code, c.bucket, c.at DESC
+`
+
+type PastHoldingsParams struct {
+	Times    []time.Time
+	Accounts []uuid.UUID
+}
+
+type PastHoldingsRow struct {
+	AccountID uuid.UUID
+	Wallet    string
+	Code      string
+	Bucket    int32
+	Total     string
+}
+
+// PastHoldings returns what changed at venues between each two of some times, which
+// rise: the last total of each wallet and code. bucket is the place, from 0, of the
+// first time that is not before it.
+func (q *Queries) PastHoldings(ctx context.Context, arg PastHoldingsParams) ([]PastHoldingsRow, error) {
+	rows, err := q.db.Query(ctx, pastHoldings, arg.Times, arg.Accounts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PastHoldingsRow{}
+	for rows.Next() {
+		var i PastHoldingsRow
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Wallet,
+			&i.Code,
+			&i.Bucket,
+			&i.Total,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const pastLegs = `-- name: PastLegs :many
 SELECT
     t.script_id,
@@ -199,6 +309,65 @@ func (q *Queries) PastLegs(ctx context.Context, arg PastLegsParams) ([]PastLegsR
 		if err := rows.Scan(
 			&i.ScriptID,
 			&i.AssetID,
+			&i.Bucket,
+			&i.Amount,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const pastMovements = `-- name: PastMovements :many
+SELECT
+    m.account_id,
+    (l.leg ->> 'code')::text AS code,
+    width_bucket(m.at - interval '1 microsecond', $1::timestamptz[])::integer AS bucket,
+    sum((l.leg ->> 'amount')::numeric)::text AS amount
+FROM (
+    SELECT
+        unnest($2::uuid[]) AS account_id,
+        unnest($3::timestamptz[]) AS at
+) AS f
+JOIN venue_movements AS m ON m.account_id = f.account_id AND m.at <= f.at
+CROSS JOIN LATERAL jsonb_array_elements(m.data -> 'legs') AS l (leg)
+WHERE m.shown
+AND m.status = 'settled'
+GROUP BY m.account_id, l.leg ->> 'code', bucket
+`
+
+type PastMovementsParams struct {
+	Times    []time.Time
+	Accounts []uuid.UUID
+	Firsts   []time.Time
+}
+
+type PastMovementsRow struct {
+	AccountID uuid.UUID
+	Code      string
+	Bucket    int32
+	Amount    string
+}
+
+// PastMovements returns what movements that are settled did to accounts at venues
+// before they were first read, between each two of some times as PastHoldings has
+// them. Of what several histories tell one row counts.
+func (q *Queries) PastMovements(ctx context.Context, arg PastMovementsParams) ([]PastMovementsRow, error) {
+	rows, err := q.db.Query(ctx, pastMovements, arg.Times, arg.Accounts, arg.Firsts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PastMovementsRow{}
+	for rows.Next() {
+		var i PastMovementsRow
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Code,
 			&i.Bucket,
 			&i.Amount,
 		); err != nil {
@@ -450,6 +619,76 @@ func (q *Queries) PastSums(ctx context.Context, arg PastSumsParams) ([]PastSumsR
 			&i.Listed,
 			&i.Bucket,
 			&i.Amount,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const pastVenueAccounts = `-- name: PastVenueAccounts :many
+SELECT
+    a.id, a.tenant, a.environment, a.user_id, a.chain, a.kind, a.wallet, a.wallet_digest, a.name, a.description, a.version, a.created_at, a.synced_at, a.deleted_at, a.venue, a.created_by, a.meta_data,
+    coalesce(f.at, 'epoch')::timestamptz AS first
+FROM accounts AS a
+CROSS JOIN LATERAL (
+    SELECT min(c.at) AS at
+    FROM holding_changes AS c
+    WHERE c.account_id = a.id
+) AS f
+WHERE a.user_id = $1
+AND a.tenant = $2
+AND a.environment = $3
+AND a.kind = 'venue'
+AND a.deleted_at IS NULL
+ORDER BY a.created_at, a.id
+`
+
+type PastVenueAccountsParams struct {
+	UserID      uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+type PastVenueAccountsRow struct {
+	Account Account
+	First   time.Time
+}
+
+// PastVenueAccounts returns the accounts of a user at venues, with when each was first
+// read, 'epoch' if it was not.
+func (q *Queries) PastVenueAccounts(ctx context.Context, arg PastVenueAccountsParams) ([]PastVenueAccountsRow, error) {
+	rows, err := q.db.Query(ctx, pastVenueAccounts, arg.UserID, arg.Tenant, arg.Environment)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PastVenueAccountsRow{}
+	for rows.Next() {
+		var i PastVenueAccountsRow
+		if err := rows.Scan(
+			&i.Account.ID,
+			&i.Account.Tenant,
+			&i.Account.Environment,
+			&i.Account.UserID,
+			&i.Account.Chain,
+			&i.Account.Kind,
+			&i.Account.Wallet,
+			&i.Account.WalletDigest,
+			&i.Account.Name,
+			&i.Account.Description,
+			&i.Account.Version,
+			&i.Account.CreatedAt,
+			&i.Account.SyncedAt,
+			&i.Account.DeletedAt,
+			&i.Account.Venue,
+			&i.Account.CreatedBy,
+			&i.Account.MetaData,
+			&i.First,
 		); err != nil {
 			return nil, err
 		}

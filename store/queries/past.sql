@@ -172,3 +172,80 @@ FROM postings AS p
 JOIN journals AS j ON j.id = p.journal_id
 WHERE p.wallet_id = ANY(@wallets::uuid[])
 GROUP BY p.wallet_id, bucket;
+
+-- name: PastVenueAccounts :many
+-- PastVenueAccounts returns the accounts of a user at venues, with when each was first
+-- read, 'epoch' if it was not.
+SELECT
+    sqlc.embed(a),
+    coalesce(f.at, 'epoch')::timestamptz AS first
+FROM accounts AS a
+CROSS JOIN LATERAL (
+    SELECT min(c.at) AS at
+    FROM holding_changes AS c
+    WHERE c.account_id = a.id
+) AS f
+WHERE a.user_id = @user_id
+AND a.tenant = @tenant
+AND a.environment = @environment
+AND a.kind = 'venue'
+AND a.deleted_at IS NULL
+ORDER BY a.created_at, a.id;
+
+-- name: PastHoldings :many
+-- PastHoldings returns what changed at venues between each two of some times, which
+-- rise: the last total of each wallet and code. bucket is the place, from 0, of the
+-- first time that is not before it.
+SELECT DISTINCT ON (c.account_id, c.wallet, c.code, c.bucket)
+    c.account_id,
+    c.wallet,
+    c.code,
+    c.bucket,
+    c.total::text AS total
+FROM (
+    SELECT
+        h.account_id,
+        h.wallet,
+        h.code,
+        h.at,
+        h.total,
+        width_bucket(h.at - interval '1 microsecond', @times::timestamptz[])::integer AS bucket
+    FROM holding_changes AS h
+    WHERE h.account_id = ANY(@accounts::uuid[])
+) AS c
+WHERE c.bucket < cardinality(@times::timestamptz[])
+ORDER BY c.account_id, c.wallet, c.code, c.bucket, c.at DESC;
+
+-- name: FirstHoldings :many
+-- FirstHoldings returns what accounts at venues held when they were first read.
+SELECT
+    h.account_id,
+    h.code,
+    sum(h.total)::text AS total
+FROM (
+    SELECT
+        unnest(@accounts::uuid[]) AS account_id,
+        unnest(@firsts::timestamptz[]) AS at
+) AS f
+JOIN holding_changes AS h ON h.account_id = f.account_id AND h.at = f.at
+GROUP BY h.account_id, h.code;
+
+-- name: PastMovements :many
+-- PastMovements returns what movements that are settled did to accounts at venues
+-- before they were first read, between each two of some times as PastHoldings has
+-- them. Of what several histories tell one row counts.
+SELECT
+    m.account_id,
+    (l.leg ->> 'code')::text AS code,
+    width_bucket(m.at - interval '1 microsecond', @times::timestamptz[])::integer AS bucket,
+    sum((l.leg ->> 'amount')::numeric)::text AS amount
+FROM (
+    SELECT
+        unnest(@accounts::uuid[]) AS account_id,
+        unnest(@firsts::timestamptz[]) AS at
+) AS f
+JOIN venue_movements AS m ON m.account_id = f.account_id AND m.at <= f.at
+CROSS JOIN LATERAL jsonb_array_elements(m.data -> 'legs') AS l (leg)
+WHERE m.shown
+AND m.status = 'settled'
+GROUP BY m.account_id, l.leg ->> 'code', bucket;
