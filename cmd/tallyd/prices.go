@@ -100,44 +100,50 @@ func (p *pricing) jobs(ledger prices.Ledger, transport *venue.Transport, sources
 	if !p.cfg.Any() {
 		return nil, nil
 	}
-	markets, err := p.markets(transport, sources)
-	if err != nil {
-		return nil, err
-	}
 	regular := []indexer.Job{{
 		Name: "thin prices", Spec: thinEvery,
 		Run: func(ctx context.Context) error {
 			return ledger.ThinPrices(ctx, time.Now().AddDate(0, 0, -p.cfg.KeepDays)) //nolint:wrapcheck // the ledger says what it was doing
 		},
 	}}
-	add := func(group, schedule string, asked []prices.Source) error {
-		every, err := indexer.Interval(schedule, time.Now())
-		if err != nil {
-			return fmt.Errorf("schedule of %s: %w", group, err)
-		}
-		reader := &prices.Reader{
-			// A little early is not yet another's turn.
-			Group: group, Gap: every - every/4, Sources: asked, Ledger: ledger, Log: p.log,
-			Rules: prices.Rules{Spread: int64(p.cfg.SpreadPermille), Fresh: p.cfg.StaleAfter},
-		}
-		regular = append(regular, indexer.Job{Name: "read prices of " + group, Spec: schedule, Run: reader.Read, AtStart: true})
-		return nil
+	markets, err := p.markets(transport, sources)
+	if err != nil {
+		return nil, err
 	}
 	if len(markets) > 0 {
-		if err := add(marketGroup, p.cfg.Schedule, markets); err != nil {
+		job, err := p.reading(marketGroup, p.cfg.Schedule, ledger, markets)
+		if err != nil {
 			return nil, err
 		}
+		regular = append(regular, job)
 	}
 	if p.cfg.ECB.Enabled {
 		bank, err := ecb.New(&http.Client{Timeout: priceTimeout}, p.cfg.ECB.URL.Reveal(), p.names)
 		if err != nil {
 			return nil, fmt.Errorf("prices.ecb.url: %w", err)
 		}
-		if err := add(moneyGroup, p.cfg.ECB.Schedule, []prices.Source{bank}); err != nil {
+		job, err := p.reading(moneyGroup, p.cfg.ECB.Schedule, ledger, []prices.Source{bank})
+		if err != nil {
 			return nil, err
 		}
+		regular = append(regular, job)
 	}
 	return regular, nil
+}
+
+// reading returns the job that reads sources together.
+func (p *pricing) reading(group, schedule string, ledger prices.Ledger, sources []prices.Source) (indexer.Job, error) {
+	every, err := indexer.Interval(schedule, time.Now())
+	if err != nil {
+		return indexer.Job{}, fmt.Errorf("schedule of %s: %w", group, err)
+	}
+	reader := &prices.Reader{
+		// Daemons begin at different moments: what comes a little early is not yet
+		// another turn.
+		Group: group, Gap: every - every/4, Sources: sources, Ledger: ledger, Log: p.log,
+		Rules: prices.Rules{Spread: int64(p.cfg.SpreadPermille), Fresh: p.cfg.StaleAfter},
+	}
+	return indexer.Job{Name: "read prices of " + group, Spec: schedule, Run: reader.Read, AtStart: true}, nil
 }
 
 // markets returns the sources that are read together: exchanges, the aggregator, and
@@ -198,7 +204,10 @@ func (p *pricing) feeds(sources *indexer.Sources) ([]*chainlink.Source, error) {
 		}
 		byChain[f.Chain].Feeds = append(byChain[f.Chain].Feeds, feed)
 	}
-	for _, s := range p.cfg.Sequencers {
+	for i, s := range p.cfg.Sequencers {
+		if byChain[s.Chain] == nil {
+			return nil, fmt.Errorf("prices.sequencers.%d.chain: %s has no feeds", i, s.Chain)
+		}
 		byChain[s.Chain].Sequencer = s.Contract
 	}
 	var feeds []*chainlink.Source
