@@ -83,8 +83,9 @@ func (r Rate) Times(other Rate) Rate {
 // Over returns r ÷ other: exactly where a number of at most 24 digits can, else to
 // 24 significant digits, the last one rounded to the nearest. Both must be known.
 func (r Rate) Over(other Rate) Rate {
-	// A quotient of n digits by m has n-m or n-m+1 of them.
-	shift := max(0, significant+len(other.digits.String())-len(r.digits.String())+1, other.scale-r.scale)
+	// A quotient of n digits by m has n-m or n-m+1 of them. There must be some after
+	// the point to round by.
+	shift := max(0, significant+len(other.digits.String())-len(r.digits.String()), other.scale-r.scale) + 2
 	quotient, rest := new(big.Int).QuoRem(new(big.Int).Mul(r.digits.Big(), power(shift)), other.digits.Big(), new(big.Int))
 	scale := r.scale + shift - other.scale
 	// The last digit says that something follows, so that a half is not taken for
