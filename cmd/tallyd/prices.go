@@ -70,7 +70,8 @@ func newPricing(cfg config.Prices, log zerolog.Logger) (*pricing, error) {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
 	}
-	if _, err := p.feeds(nil); err != nil {
+	// Opening a source asks nothing.
+	if _, err := p.jobs(nil, p.transport(), nil); err != nil {
 		return nil, err
 	}
 	return p, nil

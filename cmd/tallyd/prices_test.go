@@ -256,12 +256,18 @@ func TestPriceSettingsThatCannotWork(t *testing.T) {
 	_, err := newPricing(good, zerolog.Nop())
 	require.NoError(t, err)
 	for setting, change := range map[string]func(*config.Prices){
-		"prices.schedule":      func(c *config.Prices) { c.Schedule = "now and then" },
-		"prices.ecb.schedule":  func(c *config.Prices) { c.ECB.Schedule = "0 0 30 2 *" },
-		"prices.pairs.0.asset": func(c *config.Prices) { c.Pairs = []config.PricePair{{Source: "kraken", Pair: "A", Asset: "A", In: "USD"}} },
-		"prices.pairs.0.in":    func(c *config.Prices) { c.Pairs = []config.PricePair{{Source: "kraken", Pair: "A", Asset: "BTC", In: "A"}} },
-		"prices.feeds.0.asset": func(c *config.Prices) { c.Feeds = []config.Feed{{Chain: "eth", Asset: "A", In: "USD"}} },
-		"prices.feeds.0.in":    func(c *config.Prices) { c.Feeds = []config.Feed{{Chain: "eth", Asset: "ETH", In: "A"}} },
+		"prices.schedule":     func(c *config.Prices) { c.Schedule = "now and then" },
+		"prices.ecb.schedule": func(c *config.Prices) { c.ECB.Schedule = "0 0 30 2 *" },
+		"prices.pairs.0.asset": func(c *config.Prices) {
+			c.Pairs = []config.PricePair{{Source: "kraken", Pair: "A", Asset: "A", In: "USD"}}
+		},
+		"prices.pairs.0.in": func(c *config.Prices) {
+			c.Pairs = []config.PricePair{{Source: "kraken", Pair: "A", Asset: "BTC", In: "A"}}
+		},
+		"prices.feeds.0.asset":      func(c *config.Prices) { c.Feeds = []config.Feed{{Chain: "eth", Asset: "A", In: "USD"}} },
+		"prices of kraken":          func(c *config.Prices) { c.Exchanges = []config.PriceSource{{Name: "kraken", Region: "moon"}} },
+		"prices.sequencers.0.chain": func(c *config.Prices) { c.Sequencers = []config.Sequencer{{Chain: "eth"}} },
+		"prices.feeds.0.in":         func(c *config.Prices) { c.Feeds = []config.Feed{{Chain: "eth", Asset: "ETH", In: "A"}} },
 	} {
 		c := good
 		change(&c)

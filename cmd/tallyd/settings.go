@@ -25,6 +25,9 @@ func settings(cmd *cobra.Command, required ...string) (config.Config, zerolog.Lo
 	if err == nil {
 		err = checkVenues(cfg.Venues)
 	}
+	if err == nil {
+		_, err = newPricing(cfg.Prices, zerolog.Nop())
+	}
 	if err != nil {
 		if !strings.Contains(err.Error(), "\n") {
 			return config.Config{}, zerolog.Nop(), fmt.Errorf("settings are not usable: %w", err)
