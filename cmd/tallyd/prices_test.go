@@ -88,7 +88,7 @@ func (m *market) answer(w http.ResponseWriter, r *http.Request) {
 			coins = append(coins, fmt.Sprintf(`%q:{"usd":%s,"last_updated_at":%d}`, id, btc, time.Now().Unix()))
 		}
 		_, _ = fmt.Fprintf(w, `{%s}`, strings.Join(coins, ","))
-	case "eurofxref-daily.xml":
+	case "eurofxref-daily.xml", "eurofxref-hist-90d.xml":
 		_, _ = fmt.Fprintf(w, `<gesmes:Envelope xmlns:gesmes="http://www.gesmes.org/xml/2002-08-01"><Cube><Cube time='%s'>
 			<Cube currency='USD' rate='1.25'/><Cube currency='GBP' rate='0.8'/></Cube></Cube></gesmes:Envelope>`,
 			time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))

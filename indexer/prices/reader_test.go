@@ -105,10 +105,10 @@ func TestOneReads(t *testing.T) {
 		many.Wait()
 		require.Equal(t, []int{1, 1}, []int{a.asked, b.asked})
 		require.Len(t, ledger.kept, 1)
-		time.Sleep(3 * time.Minute)
+		elapse(3 * time.Minute)
 		require.NoError(t, reader(ledger, a, b).Read(t.Context()))
 		require.Equal(t, 1, a.asked)
-		time.Sleep(2 * time.Minute)
+		elapse(2 * time.Minute)
 		require.NoError(t, reader(ledger, a, b).Read(t.Context()))
 		require.Equal(t, 2, a.asked)
 	})
@@ -129,7 +129,7 @@ func TestDeadSources(t *testing.T) {
 		require.Equal(t, "100", ledger.kept[0].Rate.String())
 		require.True(t, ledger.kept[0].Thin)
 
-		time.Sleep(time.Hour)
+		elapse(time.Hour)
 		err := reader(ledger, dead, hangs).Read(t.Context())
 		require.ErrorContains(t, err, "dead: a web page")
 		require.ErrorContains(t, err, "hangs: ")
@@ -143,7 +143,7 @@ func TestDeadSources(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("told to stop")
 		cancel(why)
-		time.Sleep(time.Hour)
+		elapse(time.Hour)
 		require.ErrorIs(t, reader(ledger, hangs).Read(ctx), why)
 		ledger.failing = errors.New("database is gone")
 		require.ErrorIs(t, reader(ledger, a).Read(t.Context()), ledger.failing)
@@ -162,7 +162,7 @@ func TestBook(t *testing.T) {
 	at := func(d time.Duration) func(*price.Price) {
 		return func(p *price.Price) { p.AsOf, p.Until = noon.Add(-d), noon.Add(time.Hour-d) }
 	}
-	keep := func(base, in string, text, source string, change ...func(*price.Price)) price.Price {
+	keep := func(base, in, text, source string, change ...func(*price.Price)) price.Price {
 		n := names(t)
 		b, known := n.Asset(base)
 		require.True(t, known)
@@ -219,3 +219,6 @@ func TestBook(t *testing.T) {
 		}
 	}
 }
+
+// elapse lets the clock of a test's bubble run.
+func elapse(d time.Duration) { <-time.After(d) }

@@ -53,8 +53,8 @@ type vote struct {
 // Settle makes of quotes one price in dollars for each asset: the median of its
 // sources, each of which has one voice, without those too far off it. A quote in
 // another asset than the dollar counts at what that one is worth. last are the
-// prices before. Quotes in the money of a state other than the dollar are kept as
-// they are.
+// prices before. What a source fixes, and quotes in the money of a state other than
+// the dollar, are kept as they are.
 func Settle(quotes []price.Quote, last map[chains.AssetID]price.Price, rules Rules, now time.Time) ([]price.Price, []Refusal) {
 	s := &settling{rules: rules, now: now, last: last, settled: map[chains.AssetID]price.Price{}}
 	var direct, through []price.Quote
@@ -66,11 +66,13 @@ func Settle(quotes []price.Quote, last map[chains.AssetID]price.Price, rules Rul
 		switch {
 		case why != "":
 			s.refuse(q, why)
+		case q.Fixed:
+			prices = append(prices, price.Price{Base: q.Base, In: q.In, Rate: q.Rate, AsOf: q.AsOf, Until: s.until(q), Sources: []string{q.Source}})
 		case q.In == price.USD:
 			direct = append(direct, q)
 		case price.IsMoney(q.In):
 			prices = append(prices, price.Price{
-				Base: q.Base, In: q.In, Rate: q.Rate, AsOf: q.AsOf, Until: s.until(q), Sources: []string{q.Source}, Thin: !q.Fixed,
+				Base: q.Base, In: q.In, Rate: q.Rate, AsOf: q.AsOf, Until: s.until(q), Sources: []string{q.Source}, Thin: true,
 			})
 		default:
 			through = append(through, q)
@@ -124,7 +126,7 @@ func (s *settling) unfit(q price.Quote) string {
 		return "it tells an asset in itself"
 	case q.AsOf.After(s.now.Add(maxAhead)):
 		return "it is of a time to come"
-	case s.now.After(s.until(q)):
+	case !q.Fixed && s.now.After(s.until(q)):
 		return "it is of " + q.AsOf.UTC().Format(time.RFC3339) + ", which is too long ago"
 	}
 	return ""
@@ -172,7 +174,7 @@ func (s *settling) settle(base chains.AssetID, pool []vote) {
 	}
 	p := price.Price{
 		Base: base, In: price.USD, Rate: median(agreed), AsOf: agreed[0].quote.AsOf, Until: agreed[0].until,
-		Thin: len(agreed) == 1 && !agreed[0].quote.Fixed,
+		Thin: len(agreed) == 1,
 	}
 	for _, v := range agreed {
 		p.AsOf, p.Until, p.Thin = earlier(p.AsOf, v.quote.AsOf), earlier(p.Until, v.until), p.Thin || v.thin

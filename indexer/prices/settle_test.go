@@ -41,9 +41,7 @@ func in(asset chains.AssetID) func(*price.Quote) {
 	return func(q *price.Quote) { q.In = asset }
 }
 
-func of(asset chains.AssetID) func(*price.Quote) {
-	return func(q *price.Quote) { q.Base = asset }
-}
+func ofTether(q *price.Quote) { q.Base = usdt }
 
 func ago(d time.Duration) func(*price.Quote) {
 	return func(q *price.Quote) { q.AsOf = noon.Add(-d) }
@@ -90,17 +88,17 @@ func TestSettle(t *testing.T) {
 			name: "NoPegAssumed", want: "99", sources: []string{"binance", "okx"},
 			quotes: []price.Quote{
 				said(t, "binance", "110", in(usdt)), said(t, "okx", "110", in(usdt)),
-				said(t, "a", "0.9", of(usdt)), said(t, "b", "0.9", of(usdt)),
+				said(t, "a", "0.9", ofTether), said(t, "b", "0.9", ofTether),
 			},
 		},
 		{
 			name: "ThroughAThinOneIsThin", want: "99", sources: []string{"binance", "okx"}, thin: true,
-			quotes: []price.Quote{said(t, "binance", "110", in(usdt)), said(t, "okx", "110", in(usdt)), said(t, "a", "0.9", of(usdt))},
+			quotes: []price.Quote{said(t, "binance", "110", in(usdt)), said(t, "okx", "110", in(usdt)), said(t, "a", "0.9", ofTether)},
 		},
 		{name: "NobodyKnowsTheOther", quotes: []price.Quote{said(t, "binance", "110", in(usdt)), said(t, "okx", "110", in(usdt))}, refused: 2},
 		{
 			name: "BothWays", want: "99", sources: []string{"binance", "coinbase"},
-			quotes: []price.Quote{said(t, "coinbase", "98", ago(0)), said(t, "binance", "100", in(usdt)), said(t, "a", "1", of(usdt)), said(t, "b", "1", of(usdt))},
+			quotes: []price.Quote{said(t, "coinbase", "98", ago(0)), said(t, "binance", "100", in(usdt)), said(t, "a", "1", ofTether), said(t, "b", "1", ofTether)},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -148,6 +146,13 @@ func TestSettledTimes(t *testing.T) {
 	found, refused := prices.Settle([]price.Quote{fixed}, nil, rules, noon)
 	require.Empty(t, refused)
 	require.False(t, found[0].Thin, "who fixes a rate needs no second voice")
+	past := fixed
+	past.In, past.AsOf, past.Until = price.USD, noon.AddDate(0, 0, -30), noon.AddDate(0, 0, -25)
+	last := fixed
+	last.In = price.USD
+	found, refused = prices.Settle([]price.Quote{past, last}, nil, rules, noon)
+	require.Empty(t, refused)
+	require.Len(t, found, 2, "each day's rate is a price of its own")
 }
 
 // Whatever few sources say, the price lies among what the agreeing ones say, and a

@@ -82,7 +82,7 @@ func (o *oracle) feeds(contracts ...string) (*chainlink.Source, *[]string) {
 func TestFeeds(t *testing.T) {
 	t.Parallel()
 	o := newOracle(t)
-	feed, wide, token := o.deploy(8), o.deploy(18), ""
+	feed, wide := o.deploy(8), o.deploy(18)
 	token, err := o.anvil.DeployToken(t.Context(), localnode.Token{Symbol: "A", Decimals: 6, Supply: big.NewInt(1)})
 	require.NoError(t, err)
 	ask := func(contracts ...string) ([]price.Quote, []string, error) {

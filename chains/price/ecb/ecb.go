@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tallyd/chains"
@@ -49,6 +50,7 @@ type Source struct {
 	client *http.Client
 	origin *url.URL
 	names  *price.Names
+	told   atomic.Bool // the last 90 days were read
 }
 
 // New returns a source. base is asked in place of the bank's own address if it is
@@ -70,11 +72,19 @@ func New(client *http.Client, base string, names *price.Names) (*Source, error) 
 // Name returns what the source is called.
 func (s *Source) Name() string { return Name }
 
-// Quotes returns the rates of the last working day.
-func (s *Source) Quotes(ctx context.Context) ([]price.Quote, error) { return s.read(ctx, dailyPath) }
-
-// Past returns those of the last 90 days.
-func (s *Source) Past(ctx context.Context) ([]price.Quote, error) { return s.read(ctx, quarterPath) }
+// Quotes returns the rates of the last working day. The first time it returns those
+// of the last 90 days, so that what happened in them can be converted.
+func (s *Source) Quotes(ctx context.Context) ([]price.Quote, error) {
+	if s.told.Load() {
+		return s.read(ctx, dailyPath)
+	}
+	quotes, err := s.read(ctx, quarterPath)
+	if err != nil {
+		return s.read(ctx, dailyPath)
+	}
+	s.told.Store(true)
+	return quotes, nil
+}
 
 func (s *Source) read(ctx context.Context, path string) ([]price.Quote, error) {
 	target := *s.origin

@@ -58,6 +58,10 @@ func TestQuotes(t *testing.T) {
 	var path atomic.Value
 	source := open(t, func(w http.ResponseWriter, r *http.Request) {
 		path.Store(r.Method + " " + r.URL.Path)
+		if strings.HasSuffix(r.URL.Path, "hist-90d.xml") {
+			w.WriteHeader(http.StatusNotFound) // then the last day is better than nothing
+			return
+		}
 		_, _ = w.Write([]byte(daily))
 	})
 	quotes, err := source.Quotes(t.Context())
@@ -81,11 +85,13 @@ func TestQuotes(t *testing.T) {
 		path.Store(r.URL.Path)
 		_, _ = w.Write([]byte(past))
 	})
-	quotes, err = source.Past(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, "/stats/eurofxref/eurofxref-hist-90d.xml", path.Load())
-	require.Len(t, quotes, 4)
-	require.Equal(t, friday.AddDate(0, 0, -1), quotes[3].AsOf)
+	for _, want := range []string{"/stats/eurofxref/eurofxref-hist-90d.xml", "/stats/eurofxref/eurofxref-daily.xml"} {
+		quotes, err = source.Quotes(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, path.Load(), "the past is asked for once")
+		require.Len(t, quotes, 4)
+		require.Equal(t, friday.AddDate(0, 0, -1), quotes[3].AsOf)
+	}
 }
 
 // What is not the document in full is no rate at all.

@@ -47,7 +47,7 @@ func coingecko() exchange {
 			for id, t := range answer {
 				ticks = append(ticks, tick{pair: id, price: t.USD, at: t.At.Time})
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }

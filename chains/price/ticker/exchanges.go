@@ -19,7 +19,7 @@ func exchanges() map[string]exchange {
 }
 
 // public is a venue as those without a key see it: one route.
-func public(name, title, path string, cost int, limit int, window time.Duration, regions ...venue.Region) venue.Venue {
+func public(name, title, path string, cost, limit int, window time.Duration, regions ...venue.Region) venue.Venue {
 	return venue.Venue{
 		Name: name, Title: title, Regions: regions,
 		Routes: []venue.Route{{Method: http.MethodGet, Path: path, Cost: cost, Budget: "public"}},
@@ -104,7 +104,7 @@ func coinbase() exchange {
 					ticks = append(ticks, tick{pair: p.ID, price: p.Price})
 				}
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }
@@ -128,7 +128,7 @@ func kraken() exchange {
 					ticks = append(ticks, tick{pair: pair, price: t.Last[0]})
 				}
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }
@@ -150,7 +150,7 @@ func bitstamp() exchange {
 			for _, t := range answer {
 				ticks = append(ticks, tick{pair: t.Pair, price: t.Last, at: t.At.Time})
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }
@@ -171,7 +171,7 @@ func gemini() exchange {
 			for _, t := range answer {
 				ticks = append(ticks, tick{pair: t.Pair, price: t.Price})
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }
@@ -195,7 +195,7 @@ func binance() exchange {
 			for _, t := range answer {
 				ticks = append(ticks, tick{pair: t.Symbol, price: t.Price})
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }
@@ -220,7 +220,7 @@ func okx() exchange {
 			for _, t := range answer.Data {
 				ticks = append(ticks, tick{pair: t.ID, price: t.Last, at: t.At.Time})
 			}
-			return ticks, err //nolint:wrapcheck // it says that it decodes
+			return ticks, err
 		},
 	}
 }

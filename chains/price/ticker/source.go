@@ -111,11 +111,11 @@ func (s *Source) Quotes(ctx context.Context) ([]price.Quote, error) {
 func rateOf(text venue.Text) (price.Rate, error) {
 	d, err := venue.ParseDecimal(string(text))
 	if err != nil {
-		return price.Rate{}, err //nolint:wrapcheck // it repeats the number
+		return price.Rate{}, err
 	}
 	digits, scale, err := d.Amount()
 	if err != nil {
-		return price.Rate{}, err //nolint:wrapcheck // it says that there is none
+		return price.Rate{}, err
 	}
-	return price.NewRate(digits, scale) //nolint:wrapcheck // it repeats the number
+	return price.NewRate(digits, scale)
 }
