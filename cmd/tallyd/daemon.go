@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
@@ -258,7 +259,7 @@ func (d *daemon) search(ctx context.Context, slug string) error {
 // schedule returns what is done at regular times: a search that was asked for
 // and lost is found here.
 func (d *daemon) schedule() ([]indexer.Job, error) {
-	reading, err := d.prices.jobs(d.store, d.prices.transport(), &d.sources)
+	reading, err := d.prices.jobs(d.store, d.prices.transport(d.budgets, &http.Client{Transport: d.asked}), &d.sources)
 	return append(reading, indexer.Job{
 		Name: "search", Spec: "@every 15s",
 		Run: func(ctx context.Context) error {

@@ -71,7 +71,7 @@ func newPricing(cfg config.Prices, log zerolog.Logger) (*pricing, error) {
 		}
 	}
 	// Opening a source asks nothing.
-	if _, err := p.jobs(nil, p.transport(), nil); err != nil {
+	if _, err := p.jobs(nil, p.transport(nil, nil), nil); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -231,10 +231,11 @@ func (p *pricing) base(source string) string {
 	return ""
 }
 
-// transport returns the road to exchanges.
-func (p *pricing) transport() *venue.Transport {
+// transport returns the road to exchanges. Its budgets are those of whoever reads
+// accounts there: a venue that shuts one out shuts out both.
+func (p *pricing) transport(budgets venue.Budgets, client *http.Client) *venue.Transport {
 	return venue.NewTransport(venue.TransportOptions{
-		UserAgent: "tallyd/" + version,
-		Base:      func(source, _, _ string) string { return p.base(source) },
+		HTTP: client, Budgets: budgets, UserAgent: "tallyd/" + version,
+		Base: func(source, _, _ string) string { return p.base(source) },
 	})
 }

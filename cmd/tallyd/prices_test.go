@@ -157,7 +157,7 @@ func pricesDone(t *testing.T, cfg config.Prices, markets ...*market) []string {
 	var sources indexer.Sources
 	sources.Add(oracleChain{})
 	ledger := &keeping{}
-	regular, err := p.jobs(ledger, p.transport(), &sources)
+	regular, err := p.jobs(ledger, p.transport(nil, nil), &sources)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -276,7 +276,7 @@ func TestPriceSettingsThatCannotWork(t *testing.T) {
 	}
 	p, err := newPricing(config.Prices{}, zerolog.Nop())
 	require.NoError(t, err)
-	regular, err := p.jobs(nil, p.transport(), nil)
+	regular, err := p.jobs(nil, p.transport(nil, nil), nil)
 	require.NoError(t, err)
 	require.Empty(t, regular, "nobody is asked unless it is said")
 }
