@@ -112,8 +112,10 @@ func (m *venueModel) history(t *rapid.T) {
 		status := rapid.SampledFrom([]venue.Status{venue.Pending, venue.Settled, venue.Reversed, venue.Failed}).Draw(t, "status")
 		hash := rapid.SampledFrom([]string{"", "aa"}).Draw(t, "hash")
 		reading.Movements = append(reading.Movements, venue.Movement{
-			Stream: venue.Deposits, ID: fmt.Sprint(key, " ", status), Ref: key, Kind: venue.Deposit, Status: status, TxHash: hash, Vout: -1,
-			Time: hour(n - 3), Legs: []venue.Leg{{Code: "BTC", Amount: venue.NewDecimal(int64(n+1), 1)}},
+			Stream: venue.Deposits, ID: fmt.Sprint(key, " ", status), Ref: key, Kind: venue.Deposit, Status: status, TxHash: hash,
+			State: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "state"), // which alone is no event
+			Vout:  -1,
+			Time:  hour(n - 3), Legs: []venue.Leg{{Code: "BTC", Amount: venue.NewDecimal(int64(n+1), 1)}},
 		})
 		reading.Shown = append(reading.Shown, true)
 		rows[key], hashes[key], page[key] = status, hash, true

@@ -50,13 +50,14 @@ type market struct {
 	worlds map[string]http.RoundTripper // by key; guarded by mu
 	busy   map[string]int               // requests under way by key; guarded by mu
 	beside int                          // requests that were under way beside another of their key; guarded by mu
+	gate   func(r *http.Request)        // holds requests up; nil does not; set before the first
 }
 
 // RoundTrip asks the world of the key that a request carries.
 func (m *market) RoundTrip(r *http.Request) (*http.Response, error) {
 	key := cmp.Or(r.Header.Get("API-Key"), r.Header.Get("X-BM-KEY"), r.URL.Query().Get("AccessKeyId"), "of "+strings.Split(r.URL.Host, ".")[1])
 	m.mu.Lock()
-	world := m.worlds[key]
+	world, gate := m.worlds[key], m.gate
 	m.busy[key]++
 	if m.busy[key] > 1 && !strings.HasPrefix(key, "of ") {
 		m.beside++
@@ -67,6 +68,9 @@ func (m *market) RoundTrip(r *http.Request) (*http.Response, error) {
 		m.busy[key]--
 		m.mu.Unlock()
 	}()
+	if gate != nil {
+		gate(r)
+	}
 	return world.RoundTrip(r)
 }
 

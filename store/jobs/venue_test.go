@@ -315,3 +315,32 @@ func TestDisconnect(t *testing.T) {
 	_, err := f.VenueAccount(context.WithoutCancel(t.Context()), f.realm, account)
 	require.ErrorIs(t, err, indexer.ErrNotFound)
 }
+
+// However long histories take, and however many, a balance does not wait for them.
+func TestBalancesDoNotWaitForHistories(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, fleetOptions{workers: 1})
+	open, waiting := make(chan struct{}), make(chan struct{}, 1)
+	f.market.gate = func(r *http.Request) {
+		if !strings.Contains(r.URL.Path, "deposit") {
+			return
+		}
+		select {
+		case waiting <- struct{}{}:
+		default:
+		}
+		select {
+		case <-open:
+		case <-r.Context().Done():
+		}
+	}
+	f.market.open("htx", "slow")
+	slow := f.connect("htx", "slow")
+	f.until("a history is being read", func() bool { return len(waiting) > 0 })
+	f.market.open("htx", "k")
+	account := f.connect("htx", "k")
+	f.until("the other is level", func() bool { return f.state(account).Status == indexer.StateLevel })
+	require.Empty(t, f.state(slow).Histories)
+	close(open)
+	f.until("both are read", func() bool { return f.read(slow) && f.read(account) })
+}
