@@ -276,9 +276,9 @@ func TestDaemonsShareAccounts(t *testing.T) {
 func TestShutdownInTheMiddle(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, fleetOptions{})
-	world := f.market.open("bitmart", "k")
-	populate(world, streamsOf("bitmart"), 130)
-	account := f.connect("bitmart", "k")
+	world := f.market.open("htx", "k")
+	populate(world, streamsOf("htx"), 130)
+	account := f.connect("htx", "k")
 	var before venue.Ranges
 	for range 3 {
 		f.until("it goes on", func() bool {
@@ -301,14 +301,14 @@ func TestShutdownInTheMiddle(t *testing.T) {
 func TestDisconnect(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, fleetOptions{})
-	world := f.market.open("bitmart", "k")
-	populate(world, streamsOf("bitmart"), 30)
-	account := f.connect("bitmart", "k")
+	world := f.market.open("htx", "k")
+	populate(world, streamsOf("htx"), 30)
+	account := f.connect("htx", "k")
 	f.until("it is being read", func() bool { return len(f.state(account).Histories) > 0 })
 	require.NoError(t, f.conns.Disconnect(t.Context(), f.realm, account))
 	require.ErrorIs(t, f.conns.Disconnect(t.Context(), f.realm, account), indexer.ErrNotFound)
 	ended := len(world.Asked())
-	another := f.connect("bitmart", "k")
+	another := f.connect("htx", "k")
 	f.until("it is read anew", func() bool { return f.read(another) })
 	require.Greater(t, len(world.Asked()), ended)
 	f.whole(another, world)
