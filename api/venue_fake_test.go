@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -202,6 +203,19 @@ func (f *fakeVenues) VenueMovements(_ context.Context, _ indexer.Realm, filter i
 	return page, nil
 }
 
+func (f *fakeVenues) LinkedMovements(_ context.Context, _ indexer.Realm, _ uuid.UUID, chain string, txs []chains.Hash) ([]indexer.VenueMovement, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var linked []indexer.VenueMovement
+	for _, m := range f.movements {
+		hash, err := chains.ParseHash(m.TxHash)
+		if err == nil && chain == "btc" && slices.Contains(txs, hash) {
+			linked = append(linked, m)
+		}
+	}
+	return linked, nil
+}
+
 func (f *fakeVenues) VenueCounts(context.Context) ([]indexer.VenueCount, error) {
 	other := indexer.Realm{Tenant: "other", Environment: chains.Live}
 	return []indexer.VenueCount{
@@ -264,7 +278,7 @@ func movements() []indexer.VenueMovement {
 		{
 			ID: 3, Venue: "bitmart", Chain: "bip122:000000000019d6689c085ae165831e93", Assets: []identity.Identity{bitcoin},
 			Movement: venue.Movement{
-				Stream: venue.Deposits, ID: "d1", Kind: venue.Deposit, Status: venue.Settled, State: "3", Network: "BTC", TxHash: "ab", Vout: 0, Address: "bc1q",
+				Stream: venue.Deposits, ID: "d1", Kind: venue.Deposit, Status: venue.Settled, State: "3", Network: "BTC", TxHash: "AB" + strings.Repeat("00", 31), Vout: 0, Address: "bc1q",
 				Legs: []venue.Leg{{Code: "BTC", Amount: decimal("0.5")}}, Time: at(0),
 			},
 			Links: []indexer.VenueLink{{AccountID: uuid.UUID{1}, Chain: "btc", Tx: chains.Hash{0xab}, Source: "vin:0", Side: chains.Out, Asset: btc.ID, Amount: chains.NewAmount(50_000_000), Status: indexer.StatusConfirmed}},

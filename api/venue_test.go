@@ -117,7 +117,7 @@ func TestTotalsWithVenues(t *testing.T) {
 		f.states[uuid.MustParse(id)], f.holdings, f.movements = levelAtVenue(), atVenue(), movements()
 	})
 	d.ledger.set(func(f *fakeLedger) {
-		f.pages = [][]indexer.Transaction{{{Chain: "btc", Tx: chains.Hash{1}, Status: indexer.StatusConfirmed, Block: tip, Time: noon.Add(-1)}}}
+		f.pages = [][]indexer.Transaction{{{Chain: "btc", Tx: chains.Hash{0xab}, Status: indexer.StatusConfirmed, Block: tip, Time: noon.Add(-1)}}}
 	})
 	totals = d.call("GET", "/v1/aggregate/balance", "", mine...)
 	require.Equal(t, true, totals.json(t, "balance", "complete"))
@@ -148,6 +148,10 @@ func TestTotalsWithVenues(t *testing.T) {
 		path = "/v1/aggregate/transactions?limit=2&cursor=" + cursor
 	}
 	require.Equal(t, []any{id, uuid.Nil.String(), id, id}, ids)
+	first := d.call("GET", "/v1/aggregate/transactions", "", mine...)
+	require.Equal(t, "d1", first.json(t, "transactions", 1, "links", 0, "transaction_id"), "a move between own accounts is told at both ends")
+	require.Equal(t, "bitmart", first.json(t, "transactions", 1, "links", 0, "venue"))
+	require.Nil(t, first.json(t, "transactions", 0, "links"))
 	d.call("GET", "/v1/aggregate/transactions?status=dropped,confirmed", "", mine...)
 	require.Len(t, d.venues.filter.Statuses, 3)
 }

@@ -31,6 +31,9 @@ func (s *surface) transactions(ctx context.Context, p Page, onChain, atVenues []
 		return nil, "", err
 	}
 	list, next := s.merge(transfers, movements, p.Limit)
+	if err := s.link(ctx, list); err != nil {
+		return nil, "", err
+	}
 	if err := s.convertTransactions(ctx, p.Currency, list); err != nil {
 		return nil, "", err
 	}

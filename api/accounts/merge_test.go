@@ -43,6 +43,10 @@ func (b *both) VenueMovements(_ context.Context, _ indexer.Realm, f indexer.Venu
 	return b.movements[from:min(len(b.movements), from+f.Limit)], nil
 }
 
+func (b *both) LinkedMovements(context.Context, indexer.Realm, uuid.UUID, string, []chains.Hash) ([]indexer.VenueMovement, error) {
+	return nil, indexer.ErrNotFound
+}
+
 // Whatever happened where, its pages are all of it, newest first and once.
 func TestPagesOfChainsAndVenues(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ type transaction struct {
 	Inputs        []movement `json:"inputs" doc:"As far as the ledger holds them" nullable:"false"`
 	Outputs       []movement `json:"outputs" doc:"As far as the ledger holds them" nullable:"false"`
 
+	Links []exchangeLink `json:"links,omitempty" nullable:"false" doc:"Movements at venues of the same user that this is the other end of: a move between own accounts"`
 	Venue *venueMovement `json:"venue,omitempty" doc:"What the venue says; absent for what happened on a chain"`
 }
 

@@ -57,6 +57,10 @@ type VenueAccounts interface {
 
 	// VenueMovements returns movements, newest first, or none.
 	VenueMovements(ctx context.Context, realm indexer.Realm, filter indexer.VenueMovementFilter) ([]indexer.VenueMovement, error)
+
+	// LinkedMovements returns the movements of a user's accounts that carry
+	// transactions of a chain, or indexer.ErrNotFound if there is no such chain.
+	LinkedMovements(ctx context.Context, realm indexer.Realm, user uuid.UUID, chain string, txs []chains.Hash) ([]indexer.VenueMovement, error)
 }
 
 // exchangeType is what Blockmate calls every account at a venue.

@@ -45,6 +45,7 @@ The login is read from variables, never from arguments, which others on the mach
   TALLYD_VENUE_API_SECRET       its secret
   TALLYD_VENUE_API_PASSPHRASE   where there is one
   TALLYD_VENUE_MEMO             at BitMart: the text typed when the key was made
+  TALLYD_VENUE_OTP              at Kraken: the API password, if the key has one
   TALLYD_VENUE_REGION           where the venue has several; the first one if not set
 
 tallyd venues NAME says which of them a venue takes. Of the settings those under venues
