@@ -117,5 +117,5 @@ func rateOf(text venue.Text) (price.Rate, error) {
 	if err != nil {
 		return price.Rate{}, err
 	}
-	return price.NewRate(digits, scale)
+	return price.NewRate(digits, scale) //nolint:wrapcheck // it repeats the number
 }
