@@ -394,7 +394,7 @@ SELECT
     x.native
 FROM account_scripts AS l
 JOIN sums AS s ON s.script_id = l.script_id
-JOIN assets AS x ON x.id = s.asset_id
+JOIN assets AS x ON x.id = s.asset_id AND NOT x.nft
 WHERE l.account_id = ANY($1::uuid[])
 ORDER BY l.account_id, x.native DESC, x.listed DESC, x.id, l.script_id
 `
@@ -411,7 +411,8 @@ type PastPositionsRow struct {
 	Native    bool
 }
 
-// PastPositions returns every asset that a script of accounts ever had to do with.
+// PastPositions returns every asset but NFTs that a script of accounts ever had to
+// do with.
 func (q *Queries) PastPositions(ctx context.Context, accounts []uuid.UUID) ([]PastPositionsRow, error) {
 	rows, err := q.db.Query(ctx, pastPositions, accounts)
 	if err != nil {
@@ -576,7 +577,7 @@ SELECT
     sum(CASE WHEN t.side = 'in' THEN t.amount ELSE -t.amount END)::numeric AS amount
 FROM account_scripts AS l
 JOIN transfers AS t ON t.script_id = l.script_id AND t.status = 'confirmed'
-JOIN assets AS x ON x.id = t.asset_id
+JOIN assets AS x ON x.id = t.asset_id AND NOT x.nft
 WHERE l.account_id = ANY($2::uuid[])
 GROUP BY l.account_id, x.id, bucket
 ORDER BY l.account_id, x.native DESC, x.listed DESC, x.id, bucket

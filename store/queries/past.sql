@@ -41,13 +41,14 @@ SELECT
     sum(CASE WHEN t.side = 'in' THEN t.amount ELSE -t.amount END)::numeric AS amount
 FROM account_scripts AS l
 JOIN transfers AS t ON t.script_id = l.script_id AND t.status = 'confirmed'
-JOIN assets AS x ON x.id = t.asset_id
+JOIN assets AS x ON x.id = t.asset_id AND NOT x.nft
 WHERE l.account_id = ANY(@accounts::uuid[])
 GROUP BY l.account_id, x.id, bucket
 ORDER BY l.account_id, x.native DESC, x.listed DESC, x.id, bucket;
 
 -- name: PastPositions :many
--- PastPositions returns every asset that a script of accounts ever had to do with.
+-- PastPositions returns every asset but NFTs that a script of accounts ever had to
+-- do with.
 SELECT
     l.account_id,
     l.script_id,
@@ -60,7 +61,7 @@ SELECT
     x.native
 FROM account_scripts AS l
 JOIN sums AS s ON s.script_id = l.script_id
-JOIN assets AS x ON x.id = s.asset_id
+JOIN assets AS x ON x.id = s.asset_id AND NOT x.nft
 WHERE l.account_id = ANY(@accounts::uuid[])
 ORDER BY l.account_id, x.native DESC, x.listed DESC, x.id, l.script_id;
 
