@@ -17,6 +17,7 @@ CREATE TABLE endpoints (
     since bigint NOT NULL,
     version bigint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
     disabled_at timestamptz,
     disabled_reason text NOT NULL DEFAULT '',
     failing_since timestamptz,

@@ -248,9 +248,9 @@ func (m *evmModel) settle() {
 // nothing that arrived is missing in the end, and no deposit waits for ever.
 func TestEVMDepositModel(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, store.Options{})
+	s := sweeper{Store: openStore(t, store.Options{})}
 	rapid.Check(t, func(rt *rapid.T) {
-		d, tip := deskIn(t, s, chains.FamilyEVM, depth(evmDepth))
+		d, tip := deskIn(t, s.next(t), chains.FamilyEVM, depth(evmDepth))
 		e := &evmDesk{desk: d, token: chains.AssetID(d.chain.ID + "/erc20:0x01"), tip: tip, n: 1}
 		e.list(t, e.token)
 		m := &evmModel{tb: t, t: rt, e: e}

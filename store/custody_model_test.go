@@ -371,11 +371,11 @@ func (d *desk) soundIn(t require.TestingT) {
 func TestCustodyModel(t *testing.T) {
 	t.Parallel()
 	var f fault
-	s := openStore(t, store.Options{Failpoint: f.fail})
+	s := sweeper{Store: openStore(t, store.Options{Failpoint: f.fail})}
 	rapid.Check(t, func(rt *rapid.T) {
 		f.arm("")
 		m := &custodyModel{
-			model: &model{t: rt, b: newBench(t, s, chains.FamilyBitcoin), fault: &f, accounts: map[uuid.UUID][]int{}, first: map[uuid.UUID]bool{}},
+			model: &model{t: rt, b: newBench(t, s.next(t), chains.FamilyBitcoin), fault: &f, accounts: map[uuid.UUID][]int{}, first: map[uuid.UUID]bool{}},
 			index: map[uuid.UUID]int{}, moved: map[uuid.UUID]chains.Amount{},
 			left: map[uuid.UUID]uint64{}, stood: map[uuid.UUID]uint64{},
 		}

@@ -81,6 +81,37 @@ func openStore(t testing.TB, opts store.Options) *store.Store {
 	return s
 }
 
+// sweeper empties a database now and then: a model that takes thousands of
+// histories in one would ask slower and slower of ledgers that nobody needs.
+type sweeper struct {
+	*store.Store
+	cases int
+}
+
+// sweepEvery is how many histories share a database before it is emptied.
+const sweepEvery = 40
+
+// next returns the store for one more history.
+func (s *sweeper) next(t testing.TB) *store.Store {
+	t.Helper()
+	if s.cases++; s.cases%sweepEvery == 0 {
+		_, err := s.Pool().Exec(t.Context(), `
+DO $$ BEGIN
+    SET LOCAL session_replication_role = replica; -- else the books refuse
+    EXECUTE (
+        SELECT 'TRUNCATE ' || string_agg(quote_ident(relname), ', ')
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace
+        AND (relkind = 'p' OR relkind = 'r' AND NOT relispartition)
+        AND relname NOT LIKE 'river%'
+        AND relname NOT IN ('goose_db_version', 'tenants', 'sequencer', 'fanout')
+    );
+END $$`)
+		require.NoError(t, err)
+	}
+	return s.Store
+}
+
 var errFault = errors.New("fault")
 
 // fault is a failpoint that fails once where it is armed.

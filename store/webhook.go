@@ -25,6 +25,7 @@ func (s *Store) CreateEndpoint(ctx context.Context, e webhook.Endpoint, key []by
 		row, err := q.CreateEndpoint(ctx, db.CreateEndpointParams{
 			ID: e.ID, Tenant: e.Realm.Tenant, Environment: string(e.Realm.Environment), Outbound: e.Outbound, Url: e.URL,
 			Description: e.Description, Events: append([]string{}, e.Events...), Ordered: e.Ordered, Concurrency: int32(e.Concurrency),
+			CreatedBy: e.CreatedBy,
 		})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return indexer.ErrExists
@@ -180,7 +181,7 @@ func endpoint(row db.Endpoint) webhook.Endpoint {
 	return webhook.Endpoint{
 		ID: row.ID, Realm: indexer.Realm{Tenant: row.Tenant, Environment: chains.Environment(row.Environment)}, Outbound: row.Outbound,
 		URL: row.Url, Description: row.Description, Events: row.Events, Ordered: row.Ordered, Concurrency: int(row.Concurrency),
-		CreatedAt: row.CreatedAt.UTC(), DisabledAt: row.DisabledAt, DisabledReason: row.DisabledReason,
+		CreatedAt: row.CreatedAt.UTC(), CreatedBy: row.CreatedBy, DisabledAt: row.DisabledAt, DisabledReason: row.DisabledReason,
 		FailingSince: row.FailingSince, FailingError: row.FailingError,
 	}
 }

@@ -29,7 +29,9 @@ type (
 		Before   int64  `query:"before" minimum:"0" default:"0" doc:"next of the page before; 0 for the newest event"`
 		Limit    int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	}
-	deliveryView struct {
+	// DeliveryView is a delivery as its owner sees it. It is exported for the
+	// document.
+	DeliveryView struct {
 		Event           uuid.UUID  `json:"event_id" format:"uuid"`
 		Sequence        int64      `json:"sequence"`
 		Type            string     `json:"type"`
@@ -44,7 +46,7 @@ type (
 	}
 	deliveriesOutput struct {
 		Body struct {
-			Deliveries []deliveryView `json:"deliveries" nullable:"false" doc:"Newest event first"`
+			Deliveries []DeliveryView `json:"deliveries" nullable:"false" doc:"Newest event first"`
 			Next       *int64         `json:"next" nullable:"true" doc:"before of the next page, null if there is none"`
 		}
 	}
@@ -66,7 +68,7 @@ type (
 	}
 	deliveryOutput struct {
 		Body struct {
-			deliveryView
+			DeliveryView
 			Log []attemptView `json:"log" nullable:"false" doc:"Every attempt, oldest first"`
 		}
 	}
@@ -116,15 +118,15 @@ func (s *surface) listDeliveries(ctx context.Context, in *deliveriesInput) (*del
 		found = found[:in.Limit]
 		out.Body.Next = &found[in.Limit-1].Seq
 	}
-	out.Body.Deliveries = make([]deliveryView, 0, len(found))
+	out.Body.Deliveries = make([]DeliveryView, 0, len(found))
 	for _, d := range found {
 		out.Body.Deliveries = append(out.Body.Deliveries, viewDelivery(d))
 	}
 	return out, nil
 }
 
-func viewDelivery(d Delivery) deliveryView {
-	v := deliveryView{
+func viewDelivery(d Delivery) DeliveryView {
+	v := DeliveryView{
 		Event: d.Event, Sequence: d.Seq, Type: d.Type, ResourceID: d.ResourceID, ResourceVersion: d.ResourceVersion,
 		OccurredAt: d.OccurredAt, State: d.State, Attempts: d.Attempts, CreatedAt: d.CreatedAt, DoneAt: d.DoneAt,
 	}
@@ -147,7 +149,7 @@ func (s *surface) getDelivery(ctx context.Context, in *DeliveryPath) (*deliveryO
 		return nil, edge("read attempts", err)
 	}
 	out := &deliveryOutput{}
-	out.Body.deliveryView, out.Body.Log = viewDelivery(found[0]), make([]attemptView, 0, len(attempts))
+	out.Body.DeliveryView, out.Body.Log = viewDelivery(found[0]), make([]attemptView, 0, len(attempts))
 	for _, a := range attempts {
 		out.Body.Log = append(out.Body.Log, s.viewAttempt(in.Event, a))
 	}

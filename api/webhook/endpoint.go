@@ -33,6 +33,7 @@ type Endpoint struct {
 	Ordered     bool     // events of one resource are sent one after the other
 	Concurrency int      // requests at once, of each process
 	CreatedAt   time.Time
+	CreatedBy   string // id of the key that made it, or master
 
 	DisabledAt     *time.Time // events are kept meanwhile, and sent when it is enabled
 	DisabledReason string     // "" if it is not disabled

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"tallyd/api/access"
 	"tallyd/api/problem"
 	"tallyd/indexer"
 )
@@ -17,8 +18,9 @@ import (
 // defaultOverlap is how long an old secret signs beside the new one.
 const defaultOverlap = 24 * time.Hour
 
-// endpointView is an endpoint as its owner sees it.
-type endpointView struct {
+// EndpointView is an endpoint as its owner sees it. It is exported for the document,
+// which leaves out what is embedded and unexported.
+type EndpointView struct {
 	ID             uuid.UUID  `json:"id" format:"uuid"`
 	URL            string     `json:"url"`
 	Description    string     `json:"description"`
@@ -32,13 +34,14 @@ type endpointView struct {
 	FailingSince   *time.Time `json:"failing_since" nullable:"true"`
 	FailingError   string     `json:"failing_error" doc:"What the attempt said that made it failing"`
 	CreatedAt      time.Time  `json:"created_at"`
+	CreatedBy      string     `json:"created_by" doc:"Id of the API key, or master"`
 }
 
-func view(e Endpoint) endpointView {
-	return endpointView{
+func view(e Endpoint) EndpointView {
+	return EndpointView{
 		ID: e.ID, URL: e.URL, Description: e.Description, Events: append([]string{}, e.Events...), Ordered: e.Ordered,
 		Concurrency: e.Concurrency, Outbound: e.Outbound, State: e.State(), DisabledAt: e.DisabledAt, DisabledReason: e.DisabledReason,
-		FailingSince: e.FailingSince, FailingError: e.FailingError, CreatedAt: e.CreatedAt,
+		FailingSince: e.FailingSince, FailingError: e.FailingError, CreatedAt: e.CreatedAt, CreatedBy: e.CreatedBy,
 	}
 }
 
@@ -74,10 +77,10 @@ type (
 			Overlap *int64 `json:"overlap_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long old secrets sign beside the new one; 86400 unless given"`
 		}
 	}
-	endpointOutput       struct{ Body endpointView }
+	endpointOutput       struct{ Body EndpointView }
 	createEndpointOutput struct {
 		Body struct {
-			endpointView
+			EndpointView
 			Secret string `json:"secret" doc:"Shown once"`
 		}
 	}
@@ -92,7 +95,7 @@ type (
 		}
 	}
 	waitingView struct {
-		endpointView
+		EndpointView
 		Waiting int64 `json:"waiting" doc:"Deliveries that are still to be made"`
 	}
 	noContent struct{}
@@ -123,7 +126,7 @@ func (s *surface) createEndpoint(ctx context.Context, in *createEndpointInput) (
 	key := NewKey()
 	e, err := s.Endpoints.CreateEndpoint(ctx, Endpoint{
 		ID: uuid.New(), Realm: realmOf(ctx), URL: in.Body.URL, Description: in.Body.Description, Events: in.Body.Events,
-		Ordered: in.Body.Ordered, Concurrency: in.Body.Concurrency,
+		Ordered: in.Body.Ordered, Concurrency: in.Body.Concurrency, CreatedBy: access.From(ctx).Name(),
 	}, key)
 	if errors.Is(err, indexer.ErrNotFound) {
 		return nil, problem.Invalid("X-Tenant", "no such tenant")
@@ -132,7 +135,7 @@ func (s *surface) createEndpoint(ctx context.Context, in *createEndpointInput) (
 		return nil, fmt.Errorf("create endpoint: %w", err)
 	}
 	out := &createEndpointOutput{}
-	out.Body.endpointView, out.Body.Secret = view(e), Text(key)
+	out.Body.EndpointView, out.Body.Secret = view(e), Text(key)
 	return out, nil
 }
 
@@ -144,7 +147,7 @@ func (s *surface) listEndpoints(ctx context.Context, _ *struct{}) (*endpointsOut
 	out := &endpointsOutput{}
 	out.Body.Endpoints = make([]waitingView, 0, len(all))
 	for _, e := range all {
-		out.Body.Endpoints = append(out.Body.Endpoints, waitingView{endpointView: view(e), Waiting: waiting[e.ID]})
+		out.Body.Endpoints = append(out.Body.Endpoints, waitingView{EndpointView: view(e), Waiting: waiting[e.ID]})
 	}
 	return out, nil
 }

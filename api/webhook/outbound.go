@@ -42,11 +42,11 @@ func (s *surface) mountOutbound(api huma.API) {
 			OperationID: "SetOutboundWebhook" + suffix, Method: http.MethodPut, Path: prefix + "/webhooks/outbound", Tags: []string{"Webhooks"},
 			Summary:     "Set the URL that events are sent to",
 			Description: "Another URL gets another signing secret, and the old one ends. The same URL again enables a disabled endpoint.",
-		}, access.Rule{Surface: access.Custody, Scope: "webhooks:write"}), s.setOutbound)
+		}, access.Rule{Surface: access.Custody, Scope: "webhooks:write", Signed: true}), s.setOutbound)
 		huma.Register(api, s.Gate.Guard(huma.Operation{
 			OperationID: "GetOutboundWebhook" + suffix, Method: http.MethodGet, Path: prefix + "/webhooks/outbound", Tags: []string{"Webhooks"},
 			Summary: "Get the URL that events are sent to",
-		}, access.Rule{Surface: access.Custody, Scope: "webhooks:read"}), s.getOutbound)
+		}, access.Rule{Surface: access.Custody, Scope: "webhooks:read", Signed: true}), s.getOutbound)
 	}
 }
 
@@ -81,7 +81,7 @@ func (s *surface) setOutbound(ctx context.Context, in *outboundInput) (*outbound
 	e, err := s.Endpoints.OutboundEndpoint(ctx, realm)
 	if errors.Is(err, indexer.ErrNotFound) {
 		key := NewKey()
-		made := Endpoint{ID: uuid.New(), Realm: realm, Outbound: true, URL: in.Body.URL, Concurrency: DefaultConcurrency}
+		made := Endpoint{ID: uuid.New(), Realm: realm, Outbound: true, URL: in.Body.URL, Concurrency: DefaultConcurrency, CreatedBy: access.From(ctx).Name()}
 		made, err = s.Endpoints.CreateEndpoint(ctx, made, key)
 		switch {
 		case err == nil:

@@ -83,9 +83,11 @@ func doubleSpends() []doubleSpend {
 		{name: "Credited", blocks: 3, public: false, ours: false, want: gone},
 		{name: "CreditedToUs", blocks: 3, public: false, ours: true, want: again},
 		{name: "CreditedLongAgo", blocks: 20, public: false, ours: false, want: gone},
-		// Nobody said what it spends, so nobody knows that it was spent.
-		{name: "CreditedUnheard", blocks: 3, secret: true, public: false, ours: false, want: []custody.DepositState{custody.Orphaned}},
-		{name: "CreditedUnheardToUs", blocks: 3, secret: true, public: false, ours: true, want: []custody.DepositState{custody.Orphaned, custody.Credited}},
+		// Nobody said what it spends, so nobody knows that it was spent: it is given up
+		// when the other branch is as deep as it should have been.
+		{name: "ConfirmingUnheard", blocks: 1, secret: true, public: false, ours: false, want: []custody.DepositState{custody.Dropped}},
+		{name: "CreditedUnheard", blocks: 3, secret: true, public: false, ours: false, want: []custody.DepositState{custody.Dropped}},
+		{name: "CreditedUnheardToUs", blocks: 3, secret: true, public: false, ours: true, want: []custody.DepositState{custody.Dropped, custody.Credited}},
 	}
 }
 
@@ -115,7 +117,9 @@ func (s doubleSpend) run(b *bitcoinMatrix) {
 	}
 	found := b.await(p, s.want...)
 	require.Equal(b.t, name(first), found[0].Tx.String())
-	if !s.secret {
+	if s.secret {
+		require.Equal(b.t, custody.ReasonReorg, found[0].Reason)
+	} else {
 		require.Equal(b.t, name(other), found[0].ReplacedBy.String())
 	}
 	require.Equal(b.t, min(s.blocks/every, 1), b.events("deposit.credited", found[0].ID.String()))
@@ -241,7 +245,7 @@ func (b *bitcoinMatrix) parentReplacedOnOtherBranch() {
 	b.resume("a reorg took back")
 	b.empty(every)
 	b.level()
-	b.only(p, custody.Orphaned, d)
+	b.only(p, custody.Dropped, d)
 	b.is(p, 0, 0)
 }
 
@@ -276,8 +280,8 @@ func (b *bitcoinMatrix) coinbaseOrphaned() {
 	d := b.only(p, custody.Confirming)
 	b.chain.replace(every+1, every+2)
 	b.only(p, custody.Orphaned, d)
-	b.empty(every)
-	b.level()
+	b.empty(largeEvery)
+	b.only(p, custody.Dropped, d)
 	b.is(p, 0, 0)
 }
 

@@ -33,13 +33,12 @@ func TestEthereumDeposits(t *testing.T) {
 
 // fraud is a transaction that says more than it does, or does more than it says.
 type fraud struct {
-	name  string
-	asset func(e *ethereumMatrix) chains.AssetID // of the wallet that is meant
-	act   func(e *ethereumMatrix, p *purse)
-	// credited is what of it the wallet gets, "" where there is no deposit; stuck is
-	// what a deposit says that is never credited.
-	credited, stuck int64
-	unsaid          int64 // what reaches the address and no log or trace tells
+	name     string
+	asset    func(e *ethereumMatrix) chains.AssetID // of the wallet that is meant
+	act      func(e *ethereumMatrix, p *purse)
+	credited int64 // what of it the wallet gets
+	claimed  bool  // there is a deposit of which nothing arrives
+	unsaid   int64 // what reaches the address and no log or trace tells
 }
 
 func frauds() []fraud {
@@ -60,13 +59,13 @@ func frauds() []fraud {
 		{name: "FailedTransfer", asset: token, act: failedTransfer},
 		{name: "FalseWithoutLog", asset: silent, act: falseWithoutLog},
 		{name: "FakeTokenOfTheSameSymbol", asset: token, act: fakeToken},
-		{name: "LogWithoutMove", asset: weird, act: does(weirdClaim), stuck: 1_000},
+		{name: "LogWithoutMove", asset: weird, act: does(weirdClaim), claimed: true},
 		{name: "MoveWithoutLog", asset: weird, act: does(weirdQuiet), unsaid: 1_000},
 		{name: "FeeOnTransfer", asset: weird, act: does(weirdTaxed), credited: 900},
 		{name: "ZeroTransfer", asset: weird, act: func(e *ethereumMatrix, p *purse) { e.transact(e.doing(weirdTransfer, p, 0)) }},
 		{name: "Minted", asset: weird, act: does(weirdMint), credited: 1_000},
 		{name: "ThingOfTheSameTopic", asset: weird, act: does(weirdThing)},
-		{name: "ReturnedInTheSameTransaction", asset: weird, act: does(weirdBounce), stuck: 1_000},
+		{name: "ReturnedInTheSameTransaction", asset: weird, act: does(weirdBounce), claimed: true},
 		{name: "RevertedInnerCall", asset: coin, act: revertedInnerCall},
 		{name: "InnerCall", asset: coin, act: innerCall, credited: 500},
 		{name: "PaidAndReverted", asset: coin, act: creates(paysAndReverts, "0x0")},
@@ -85,14 +84,12 @@ func (f fraud) run(e *ethereumMatrix) {
 	switch {
 	case f.credited > 0:
 		e.only(p, custody.Credited)
-	case f.stuck > 0:
-		d := e.only(p, custody.Confirming)
-		require.NotNil(e.t, d.Received)
-		require.True(e.t, d.Received.IsZero())
+	case f.claimed:
+		require.Equal(e.t, custody.ReasonUnmoved, e.only(p, custody.Dropped).Reason)
 	default:
 		require.Empty(e.t, e.deposits(p))
 	}
-	e.is(p, f.credited, f.stuck)
+	e.is(p, f.credited, 0)
 
 	// What follows is credited as if nothing had been.
 	if p.Asset.ID == e.silent || p.Address == e.door {
@@ -100,7 +97,7 @@ func (f fraud) run(e *ethereumMatrix) {
 	}
 	e.transact(e.paying(p, 77))
 	e.empty(every - 1)
-	until(e.t, "the honest payment is credited", func() bool { return e.holds(p) == fmt.Sprintf("%d %d", f.credited+77, f.stuck) })
+	until(e.t, "the honest payment is credited", func() bool { return e.holds(p) == fmt.Sprintf("%d 0", f.credited+77) })
 }
 
 // failedTransaction sends ether to an address whose code refuses it.
@@ -222,8 +219,9 @@ func (e *ethereumMatrix) nonceTaken() {
 	require.Error(e.t, e.chain.node.Call(e.t.Context(), "eth_sendRawTransaction", nil, raw))
 	e.empty(every)
 	e.level()
-	e.resume("a reorg took back")
 	e.only(p, custody.Orphaned, d)
+	e.resume("a reorg took back")
+	require.Equal(e.t, custody.ReasonReorg, e.only(p, custody.Dropped, d).Reason)
 	e.is(p, 0, 0)
 }
 
@@ -243,6 +241,8 @@ func (e *ethereumMatrix) failsOnOtherBranch() {
 	e.level()
 	e.resume("a reorg took back")
 	e.only(p, custody.Orphaned, d)
+	e.empty(every)
+	e.only(p, custody.Dropped, d)
 	e.is(p, 0, 0)
 }
 
@@ -351,6 +351,7 @@ func (e *ethereumMatrix) away() {
 	e.level()
 	e.only(p, custody.Orphaned, d)
 	e.resume("a reorg took back")
+	e.only(p, custody.Dropped, d)
 	e.only(q, custody.Credited, moved)
 	e.only(r, custody.Credited)
 	e.is(p, 0, 0)

@@ -271,11 +271,11 @@ func (c *custodian) derived(p *purse) (credited chains.Amount) {
 // follows are the states from which a deposit can come to another; "" is none.
 var follows = map[custody.DepositState][]custody.DepositState{
 	custody.Detected:   {"", custody.Orphaned, custody.Replaced, custody.Dropped},
-	custody.Confirming: {"", custody.Detected, custody.Orphaned, custody.Replaced, custody.Dropped},
+	custody.Confirming: {"", custody.Detected, custody.Credited, custody.Orphaned, custody.Replaced, custody.Dropped},
 	custody.Credited:   {custody.Confirming},
 	custody.Orphaned:   {custody.Confirming, custody.Credited},
 	custody.Replaced:   {custody.Detected, custody.Confirming, custody.Credited, custody.Orphaned, custody.Dropped},
-	custody.Dropped:    {custody.Detected, custody.Orphaned, custody.Replaced},
+	custody.Dropped:    {custody.Detected, custody.Confirming, custody.Orphaned, custody.Replaced},
 }
 
 // told holds the numbered events against what they tell of: one for each change

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -17,10 +19,8 @@ import (
 	"tallyd/config"
 )
 
-// TestDocument mounts every surface of the daemon into one document, without
-// anything behind it: no two may name a type or an operation alike.
-func TestDocument(t *testing.T) {
-	t.Parallel()
+// everySurface is the document of a daemon with every surface, and nothing behind it.
+var everySurface = sync.OnceValues(func() ([]byte, error) {
 	d := &daemon{owner: uuid.New(), log: zerolog.Nop(), asked: newVenueTraffic()}
 	d.cfg.API = config.API{
 		MasterKey: config.NewSecret(testMaster), KeyPepper: config.NewSecret(testPepper),
@@ -31,21 +31,33 @@ func TestDocument(t *testing.T) {
 	d.venues = venue.NewTransport(transportOptions(d.cfg.Venues))
 	d.hooks = newWebhooks(d.cfg.Webhooks, d.store, d.owner, d.log)
 	var err error
-	d.prices, err = newPricing(d.cfg.Prices, d.log)
-	require.NoError(t, err)
-	d.gate, err = d.openGate()
-	require.NoError(t, err)
+	if d.prices, err = newPricing(d.cfg.Prices, d.log); err != nil {
+		return nil, err
+	}
+	if d.gate, err = d.openGate(); err != nil {
+		return nil, err
+	}
 	router, err := d.router()
-	require.NoError(t, err)
-
+	if err != nil {
+		return nil, err
+	}
 	w := httptest.NewRecorder()
-	router.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/openapi.json", nil))
+	router.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), "GET", "/openapi.json", nil))
+	return w.Body.Bytes(), nil
+})
+
+// TestDocument mounts every surface of the daemon into one document, without
+// anything behind it: no two may name a type or an operation alike.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	text, err := everySurface()
+	require.NoError(t, err)
 	var doc struct {
 		Paths      map[string]map[string]struct{ OperationID string }
 		Webhooks   map[string]any
 		Components struct{ Schemas map[string]any }
 	}
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &doc))
+	require.NoError(t, json.Unmarshal(text, &doc))
 	for _, path := range []string{"/v1/users", "/v1/aggregate/balance", "/v1/webhooks/endpoints", "/v1/events", "/v1/chains"} {
 		require.Contains(t, doc.Paths, path)
 	}
@@ -57,7 +69,7 @@ func TestDocument(t *testing.T) {
 			named[op.OperationID] = path
 		}
 	}
-	for _, reference := range regexp.MustCompile(`"\$ref":"([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+	for _, reference := range regexp.MustCompile(`"\$ref":"([^"]*)"`).FindAllStringSubmatch(string(text), -1) {
 		name, found := strings.CutPrefix(reference[1], "#/components/schemas/")
 		require.True(t, found, reference[1])
 		require.Contains(t, doc.Components.Schemas, name)

@@ -170,7 +170,7 @@ func TestGateSettings(t *testing.T) {
 	require.Equal(t, http.StatusOK, get("/v1/chains", "X-API-Key", g.pinned, "X-Forwarded-For", "198.51.100.1, 203.0.113.7").status, "under the pepper before")
 	require.Equal(t, http.StatusForbidden, get("/v1/chains", "X-API-Key", g.pinned, "X-Forwarded-For", "203.0.113.7, 198.51.100.1").status)
 	require.Equal(t, "9", get("/docs").header.Get("RateLimit-Limit"))
-	require.Equal(t, "7", get("/webhooks/outbound", "X-API-Key", g.plain).header.Get("RateLimit-Limit"))
+	require.Equal(t, "7", get("/transactions", "X-API-Key", g.plain).header.Get("RateLimit-Limit"))
 	require.Equal(t, "8", get("/v1/chains", "X-API-Key", g.plain).header.Get("RateLimit-Limit"))
 	require.Equal(t, "8", get("/v1/aggregate/accounts", "Authorization", "Bearer "+g.token["good"]).header.Get("RateLimit-Limit"))
 }

@@ -106,7 +106,11 @@ func (b *teller) try(method, path, key string, body any) (int, map[string]any, e
 	}
 	defer response.Body.Close()
 	answer := map[string]any{}
-	return response.StatusCode, answer, json.NewDecoder(response.Body).Decode(&answer)
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return response.StatusCode, answer, err
+	}
+	requireDocumented(b.t, method, path, response.StatusCode, answer)
+	return response.StatusCode, answer, nil
 }
 
 // do makes a request that somebody answers.

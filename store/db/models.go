@@ -278,6 +278,7 @@ type Endpoint struct {
 	Since          int64
 	Version        int64
 	CreatedAt      time.Time
+	CreatedBy      string
 	DisabledAt     *time.Time
 	DisabledReason string
 	FailingSince   *time.Time

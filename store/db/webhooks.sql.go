@@ -79,7 +79,7 @@ const bumpEndpoint = `-- name: BumpEndpoint :one
 UPDATE endpoints
 SET version = version + 1
 WHERE id = $1
-RETURNING id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+RETURNING id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 `
 
 // BumpEndpoint counts a change of an endpoint.
@@ -99,6 +99,7 @@ func (q *Queries) BumpEndpoint(ctx context.Context, id uuid.UUID) (Endpoint, err
 		&i.Since,
 		&i.Version,
 		&i.CreatedAt,
+		&i.CreatedBy,
 		&i.DisabledAt,
 		&i.DisabledReason,
 		&i.FailingSince,
@@ -122,7 +123,7 @@ SET
     failing_error = $9,
     version = version + 1
 WHERE id = $10
-RETURNING id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+RETURNING id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 `
 
 type ChangeEndpointParams struct {
@@ -167,6 +168,7 @@ func (q *Queries) ChangeEndpoint(ctx context.Context, arg ChangeEndpointParams) 
 		&i.Since,
 		&i.Version,
 		&i.CreatedAt,
+		&i.CreatedBy,
 		&i.DisabledAt,
 		&i.DisabledReason,
 		&i.FailingSince,
@@ -518,7 +520,7 @@ func (q *Queries) CountWaiting(ctx context.Context, arg CountWaitingParams) ([]C
 }
 
 const createEndpoint = `-- name: CreateEndpoint :one
-INSERT INTO endpoints (id, tenant, environment, outbound, url, description, events, ordered, concurrency, since)
+INSERT INTO endpoints (id, tenant, environment, outbound, url, description, events, ordered, concurrency, created_by, since)
 SELECT
     $1,
     $2,
@@ -529,10 +531,11 @@ SELECT
     $7,
     $8,
     $9,
+    $10,
     s.last
 FROM sequencer AS s
 ON CONFLICT (tenant, environment) WHERE outbound AND deleted_at IS NULL DO NOTHING
-RETURNING id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+RETURNING id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 `
 
 type CreateEndpointParams struct {
@@ -545,6 +548,7 @@ type CreateEndpointParams struct {
 	Events      []string
 	Ordered     bool
 	Concurrency int32
+	CreatedBy   string
 }
 
 // CreateEndpoint adds an endpoint that gets the events from now on, or returns no
@@ -560,6 +564,7 @@ func (q *Queries) CreateEndpoint(ctx context.Context, arg CreateEndpointParams) 
 		arg.Events,
 		arg.Ordered,
 		arg.Concurrency,
+		arg.CreatedBy,
 	)
 	var i Endpoint
 	err := row.Scan(
@@ -575,6 +580,7 @@ func (q *Queries) CreateEndpoint(ctx context.Context, arg CreateEndpointParams) 
 		&i.Since,
 		&i.Version,
 		&i.CreatedAt,
+		&i.CreatedBy,
 		&i.DisabledAt,
 		&i.DisabledReason,
 		&i.FailingSince,
@@ -856,7 +862,7 @@ func (q *Queries) EndSecrets(ctx context.Context, arg EndSecretsParams) error {
 }
 
 const endpoint = `-- name: Endpoint :one
-SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 FROM endpoints
 WHERE id = $1
 AND tenant = $2
@@ -887,6 +893,7 @@ func (q *Queries) Endpoint(ctx context.Context, arg EndpointParams) (Endpoint, e
 		&i.Since,
 		&i.Version,
 		&i.CreatedAt,
+		&i.CreatedBy,
 		&i.DisabledAt,
 		&i.DisabledReason,
 		&i.FailingSince,
@@ -937,7 +944,7 @@ func (q *Queries) EndpointSecrets(ctx context.Context, endpointID uuid.UUID) ([]
 }
 
 const endpoints = `-- name: Endpoints :many
-SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 FROM endpoints
 WHERE tenant = $1
 AND environment = $2
@@ -973,6 +980,7 @@ func (q *Queries) Endpoints(ctx context.Context, arg EndpointsParams) ([]Endpoin
 			&i.Since,
 			&i.Version,
 			&i.CreatedAt,
+			&i.CreatedBy,
 			&i.DisabledAt,
 			&i.DisabledReason,
 			&i.FailingSince,
@@ -1164,7 +1172,7 @@ func (q *Queries) HastenDeliveries(ctx context.Context, arg HastenDeliveriesPara
 }
 
 const lockEndpoint = `-- name: LockEndpoint :one
-SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 FROM endpoints
 WHERE id = $1
 AND tenant = $2
@@ -1196,6 +1204,7 @@ func (q *Queries) LockEndpoint(ctx context.Context, arg LockEndpointParams) (End
 		&i.Since,
 		&i.Version,
 		&i.CreatedAt,
+		&i.CreatedBy,
 		&i.DisabledAt,
 		&i.DisabledReason,
 		&i.FailingSince,
@@ -1232,7 +1241,7 @@ func (q *Queries) MarkEndpoints(ctx context.Context, arg MarkEndpointsParams) er
 }
 
 const outboundEndpoint = `-- name: OutboundEndpoint :one
-SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
+SELECT id, tenant, environment, outbound, url, description, events, ordered, concurrency, since, version, created_at, created_by, disabled_at, disabled_reason, failing_since, failing_error, deleted_at
 FROM endpoints
 WHERE tenant = $1
 AND environment = $2
@@ -1262,6 +1271,7 @@ func (q *Queries) OutboundEndpoint(ctx context.Context, arg OutboundEndpointPara
 		&i.Since,
 		&i.Version,
 		&i.CreatedAt,
+		&i.CreatedBy,
 		&i.DisabledAt,
 		&i.DisabledReason,
 		&i.FailingSince,

@@ -1,7 +1,7 @@
 -- name: CreateEndpoint :one
 -- CreateEndpoint adds an endpoint that gets the events from now on, or returns no
 -- row if it would be the second outbound one.
-INSERT INTO endpoints (id, tenant, environment, outbound, url, description, events, ordered, concurrency, since)
+INSERT INTO endpoints (id, tenant, environment, outbound, url, description, events, ordered, concurrency, created_by, since)
 SELECT
     @id,
     @tenant,
@@ -12,6 +12,7 @@ SELECT
     @events,
     @ordered,
     @concurrency,
+    @created_by,
     s.last
 FROM sequencer AS s
 ON CONFLICT (tenant, environment) WHERE outbound AND deleted_at IS NULL DO NOTHING
