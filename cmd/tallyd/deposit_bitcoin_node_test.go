@@ -29,7 +29,7 @@ type bitcoinMatrix struct {
 	scripts map[string][]byte
 }
 
-func newBitcoinMatrix(t *testing.T) *bitcoinMatrix {
+func newBitcoinMatrix(t *testing.T, edits ...func(*config.Config)) *bitcoinMatrix {
 	t.Helper()
 	node, miner := localnode.TestBitcoind(t)
 	_, err := node.Generate(t.Context(), 110)
@@ -40,6 +40,9 @@ func newBitcoinMatrix(t *testing.T) *bitcoinMatrix {
 		Credit: config.Confirmed(every), ReorgLimit: deep, Rules: []config.CreditRule{{From: "0.5", Credit: config.Confirmed(largeEvery)}},
 	}
 	m := &matrix{stack: newStack(t, map[string]config.Chain{"btc": settings}), slug: "btc"}
+	for _, edit := range edits {
+		edit(&m.stack.cfg)
+	}
 	b := &bitcoinMatrix{
 		custodian: &custodian{t: t, matrix: m}, scripts: map[string][]byte{},
 		chain: &bitcoinWorld{stack: m.stack, node: node, miner: miner},

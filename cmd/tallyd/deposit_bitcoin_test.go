@@ -25,6 +25,7 @@ func TestBitcoinDeposits(t *testing.T) {
 	b.on("Malleated", (*bitcoinMatrix).malleated)
 	b.on("ParentReplaced", (*bitcoinMatrix).parentReplaced)
 	b.on("ParentReplacedOnOtherBranch", (*bitcoinMatrix).parentReplacedOnOtherBranch)
+	b.on("PendingIsNoMoney", (*bitcoinMatrix).pending)
 	b.on("LargeNeedsMore", (*bitcoinMatrix).largeNeedsMore)
 	b.on("CoinbaseOrphaned", (*bitcoinMatrix).coinbaseOrphaned)
 	b.on("CoinbaseImmature", (*bitcoinMatrix).coinbaseImmature)
@@ -247,6 +248,28 @@ func (b *bitcoinMatrix) parentReplacedOnOtherBranch() {
 	b.level()
 	b.only(p, custody.Dropped, d)
 	b.is(p, 0, 0)
+}
+
+// pending tries to move what was seen, and what is in a block and not deep enough.
+func (b *bitcoinMatrix) pending() {
+	p, q := b.wallet(), b.wallet()
+	refused := func(state custody.DepositState) {
+		b.only(p, state)
+		require.ErrorIs(b.t, b.transfer(p, q, units(1)), custody.ErrInsufficient)
+		b.is(p, 0, 33_000)
+	}
+	tx := b.pay(localnode.Payment{}, b.to(p, 33_000))
+	refused(custody.Detected)
+	b.mine(tx)
+	refused(custody.Confirming)
+	b.empty(every - 2)
+	b.level()
+	refused(custody.Confirming)
+	b.empty(1)
+	b.only(p, custody.Credited)
+	require.NoError(b.t, b.transfer(p, q, units(33_000)))
+	b.is(p, 0, 0)
+	b.is(q, 33_000, 0)
 }
 
 // largeNeedsMore pays an amount that a rule asks more confirmations for, and one

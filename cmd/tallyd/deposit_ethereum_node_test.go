@@ -32,6 +32,9 @@ const (
 	weirdQuiet    = "17f60617"
 	weirdBounce   = "c95a9497"
 	weirdThing    = "9758f040"
+	weirdWrap     = "bf376c7a"
+	weirdRebase   = "012d4bc0"
+	weirdThings   = "1552825b"
 )
 
 // Creation code that does something to an address, which stands where %s does,

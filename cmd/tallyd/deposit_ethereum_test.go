@@ -65,6 +65,9 @@ func frauds() []fraud {
 		{name: "ZeroTransfer", asset: weird, act: func(e *ethereumMatrix, p *purse) { e.transact(e.doing(weirdTransfer, p, 0)) }},
 		{name: "Minted", asset: weird, act: does(weirdMint), credited: 1_000},
 		{name: "ThingOfTheSameTopic", asset: weird, act: does(weirdThing)},
+		{name: "ThingsOfAnotherStandard", asset: weird, act: does(weirdThings)},
+		{name: "WrappedWithoutTransfer", asset: weird, act: wrapped, credited: 1_000},
+		{name: "Rebase", asset: weird, act: rebased, credited: 1_000, unsaid: 500},
 		{name: "ReturnedInTheSameTransaction", asset: weird, act: does(weirdBounce), claimed: true},
 		{name: "RevertedInnerCall", asset: coin, act: revertedInnerCall},
 		{name: "InnerCall", asset: coin, act: innerCall, credited: 500},
@@ -105,6 +108,20 @@ func failedTransaction(e *ethereumMatrix, p *purse) {
 	require.Equal(e.t, e.door, p.Address, "the first of the pool")
 	receipt := e.chain.transact(localnode.Transaction{To: p.Address, Value: big.NewInt(1_000)})
 	require.Equal(e.t, "0x0", receipt.Status)
+}
+
+// wrapped pays by what WETH9 logs in place of a Transfer.
+func wrapped(e *ethereumMatrix, p *purse) {
+	tx := e.doing(weirdWrap, p, 0)
+	tx.Value = big.NewInt(1_000)
+	e.transact(tx)
+}
+
+// rebased lets a balance grow that was paid in, without a payment.
+func rebased(e *ethereumMatrix, p *purse) {
+	e.transact(e.doing(weirdTransfer, p, 1_000))
+	e.level()
+	e.transact(e.doing(weirdRebase, p, 1_500))
 }
 
 // failedTransfer sends more of a token than there is.

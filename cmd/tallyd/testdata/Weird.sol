@@ -5,6 +5,8 @@ pragma solidity ^0.8.20;
 // chains/localnode/contracts.
 contract Weird {
     event Transfer(address indexed from, address indexed to, uint256 value);
+    event Deposit(address indexed to, uint256 value);
+    event TransferSingle(address indexed operator, address indexed from, address indexed to, uint256 id, uint256 value);
 
     uint8 public constant decimals = 6;
     string public constant symbol = "WEIRD";
@@ -60,6 +62,28 @@ contract Weird {
         transfer(to, value);
         move(to, msg.sender, value);
         emit Transfer(to, msg.sender, value);
+    }
+
+    // As WETH9 does it: no Transfer, but a Deposit.
+    function wrap(address to, uint256) external payable {
+        balanceOf[to] += msg.value;
+        emit Deposit(to, msg.value);
+    }
+
+    // As tokens do whose balances follow something else.
+    function rebase(address who, uint256 value) external {
+        balanceOf[who] = value;
+    }
+
+    // What an ERC-1155 logs, once well and once with lengths that lie.
+    function things(address to, uint256 id) external {
+        emit TransferSingle(msg.sender, msg.sender, to, id, 1000);
+        bytes32 topic = keccak256("TransferBatch(address,address,address,uint256[],uint256[])");
+        assembly {
+            mstore(0, 0x40)
+            mstore(0x20, 0xffffffffffffffff)
+            log4(0, 0x40, topic, caller(), caller(), to)
+        }
     }
 
     // What an ERC-721 logs: the same first topic, and the number of a thing.
