@@ -14,6 +14,8 @@ BENCHTIME ?= 1s
 FUZZTIME ?= 30s
 PACKAGES ?= ./...
 SOAK ?= 5000
+SOAKSTEPS ?= 30
+SOAKRUN ?= .
 
 .PHONY: help run test lint fmt generate verify bench build fuzz soak geth
 
@@ -48,8 +50,8 @@ build: ## Build bin/tallyd, a static binary.
 fuzz: ## Run every fuzz target: FUZZTIME=5m for longer.
 	@scripts/fuzz.sh $(FUZZTIME)
 
-soak: ## Run the model tests over many random histories: SOAK=100000 for more.
-	@scripts/soak.sh $(SOAK)
+soak: ## Run the model tests over many random histories, and kill the sender 20 times: SOAK=100000 for more, SOAKRUN=DepositModel for some.
+	@scripts/soak.sh $(SOAK) $(SOAKSTEPS) '$(SOAKRUN)'
 
 geth: ## Build geth, so that make test runs against it too; takes minutes.
 	@scripts/tool.sh geth

@@ -57,6 +57,7 @@ type ethereumMatrix struct {
 	door                 string         // an address in the pool whose code refuses to be paid
 	coin                 chains.AssetID
 	token, weird, silent chains.AssetID // listed
+	wrapping             chains.AssetID // Weird too, listed as WETH
 }
 
 func newEthereumMatrix(t *testing.T) *ethereumMatrix {
@@ -69,19 +70,22 @@ func newEthereumMatrix(t *testing.T) *ethereumMatrix {
 	require.NoError(t, err)
 	e.chain.token = token
 	weird := e.create(nil, strings.TrimSpace(weirdCode)).ContractAddress
+	wrapping := e.create(nil, strings.TrimSpace(weirdCode)).ContractAddress
 	e.door = e.create(nil, neverOpens).ContractAddress
 
 	settings := ethereumChain(t, node, token)
 	settings.PollInterval = 50 * time.Millisecond
 	settings.Finality.Depth = finalDepth
 	settings.Tokens = append(settings.Tokens,
-		config.Token{Symbol: "WEIRD", Contract: weird, Decimals: 6, Slot: -1}, config.Token{Symbol: "SILENT", Contract: silent, Decimals: 6, Slot: -1})
+		config.Token{Symbol: "WEIRD", Contract: weird, Decimals: 6, Slot: -1}, config.Token{Symbol: "SILENT", Contract: silent, Decimals: 6, Slot: -1},
+		config.Token{Symbol: "WETH", Contract: wrapping, Decimals: 18, Slot: -1})
 	settings.Deposits = config.Deposits{
 		Credit: config.Confirmed(every), ReorgLimit: deep,
 		Rules: []config.CreditRule{{Asset: token, From: "1000", Credit: config.Credit{Tag: config.CreditFinalized}}},
 	}
 	id := strings.TrimSuffix(string(e.coin), "/slip44:60")
 	e.token, e.weird, e.silent = chains.TokenID(id, token), chains.TokenID(id, weird), chains.TokenID(id, silent)
+	e.wrapping = chains.TokenID(id, wrapping)
 	m := &matrix{stack: newStack(t, map[string]config.Chain{"eth": settings}), slug: "eth", witness: readings{node}}
 	e.custodian = &custodian{t: t, matrix: m}
 	pool := []indexer.WatchedScript{watched(t, e.door)}

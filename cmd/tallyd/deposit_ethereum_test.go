@@ -66,7 +66,7 @@ func frauds() []fraud {
 		{name: "Minted", asset: weird, act: does(weirdMint), credited: 1_000},
 		{name: "ThingOfTheSameTopic", asset: weird, act: does(weirdThing)},
 		{name: "ThingsOfAnotherStandard", asset: weird, act: does(weirdThings)},
-		{name: "WrappedWithoutTransfer", asset: weird, act: wrapped, credited: 1_000},
+		{name: "WrappedWithoutTransfer", asset: func(e *ethereumMatrix) chains.AssetID { return e.wrapping }, act: wrapped, credited: 1_000},
 		{name: "Rebase", asset: weird, act: rebased, credited: 1_000, unsaid: 500},
 		{name: "ReturnedInTheSameTransaction", asset: weird, act: does(weirdBounce), claimed: true},
 		{name: "RevertedInnerCall", asset: coin, act: revertedInnerCall},
@@ -113,7 +113,7 @@ func failedTransaction(e *ethereumMatrix, p *purse) {
 // wrapped pays by what WETH9 logs in place of a Transfer.
 func wrapped(e *ethereumMatrix, p *purse) {
 	tx := e.doing(weirdWrap, p, 0)
-	tx.Value = big.NewInt(1_000)
+	tx.To, tx.Value = e.wrapping.Contract(), big.NewInt(1_000)
 	e.transact(tx)
 }
 
