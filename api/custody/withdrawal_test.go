@@ -3,7 +3,9 @@ package custody_test
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -225,6 +227,45 @@ func TestWithdrawalProblems(t *testing.T) {
 	require.Equal(t, 404, d.call("GET", "/transactions/fee-estimate?sourceWalletId="+none, "").status)
 	require.Equal(t, "0 1.5 0", d.balance(wallet))
 	require.Len(t, d.events(), before)
+}
+
+// Two calls at once with one Idempotency-Key are one withdrawal, and of several that
+// want all there is one gets it.
+func TestWithdrawRaces(t *testing.T) {
+	t.Parallel()
+	d, wallet := newRich(t)
+	const callers = 6
+	race := func(body string, key func(int) string) (made []string, refused map[string]int) {
+		var answers [callers]answer
+		var calls sync.WaitGroup
+		for n := range callers {
+			calls.Go(func() { answers[n] = d.call("POST", "/transactions/withdraw", body, "Idempotency-Key", key(n)) })
+		}
+		calls.Wait()
+		refused = map[string]int{}
+		for _, a := range answers {
+			if a.status < 300 {
+				made = append(made, a.text("id"))
+			} else {
+				refused[strconv.Itoa(a.status)+" "+a.text("code")]++
+			}
+		}
+		return made, refused
+	}
+	made, refused := race(withdrawal(wallet, "friend", "0.5"), func(int) string { return "same" })
+	require.NotEmpty(t, made)
+	for _, id := range made {
+		require.Equal(t, made[0], id)
+	}
+	delete(refused, "409 request_running")
+	require.Empty(t, refused, "who comes while the first is carried out may try again")
+	require.Equal(t, "0 1 0.5", d.balance(wallet))
+
+	made, refused = race(withdrawal(wallet, "friend", "1"), func(n int) string { return "other-" + strconv.Itoa(n) })
+	require.Len(t, made, 1)
+	require.Equal(t, map[string]int{"400 insufficient_funds": callers - 1}, refused)
+	require.Equal(t, "0 0 1.5", d.balance(wallet))
+	require.Len(t, d.call("GET", "/transactions?kind=Withdrawal", "").list("transactions"), 2)
 }
 
 // Signed bytes that are not what was built change nothing, and the field is named.
