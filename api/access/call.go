@@ -95,7 +95,7 @@ func (c *call) admit() *problem.Problem {
 	}
 	problem.TrailOf(c.ctx.Context()).Caller = c.who.Name()
 	if c.key != nil {
-		c.gate.used.touch(c.key.ID, c.now)
+		c.gate.use(c.ctx.Context(), c.key, c.now)
 	}
 	if budget, left := c.spend(); !left {
 		return exhausted(budget)

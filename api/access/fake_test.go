@@ -87,6 +87,12 @@ func (m *memory) TouchKeys(_ context.Context, used map[string]time.Time) error {
 	defer m.mu.Unlock()
 	if m.down == nil {
 		maps.Copy(m.used, used)
+		for id, at := range used {
+			if key, there := m.keys[id]; there {
+				key.LastUsedAt = &at
+				m.keys[id] = key
+			}
+		}
 	}
 	return m.down
 }

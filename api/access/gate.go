@@ -22,7 +22,7 @@ const (
 	// DefaultTenant is the tenant the master key acts on unless told otherwise.
 	DefaultTenant = "default"
 
-	flushInterval = 10 * time.Second
+	flushInterval = time.Second
 	flushTimeout  = 2 * time.Second
 )
 
@@ -129,7 +129,7 @@ func (g *Gate) Tokens() *Tokens { return g.tokens }
 func (g *Gate) Secure() bool { return !g.open }
 
 // Run hears of keys that change, so that keys can be remembered, and writes the last
-// use of keys every ten seconds, and once more when ctx ends. It returns the cause of
+// use of keys every second, and once more when ctx ends. It returns the cause of
 // that. Without it every request asks the store for its key.
 func (g *Gate) Run(ctx context.Context, log zerolog.Logger) error {
 	if g.open {

@@ -16,6 +16,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// The first use of a key is there when it is answered; later ones follow.
+func TestFirstUseIsWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key, text := h.issue()
+	for range 2 {
+		require.Equal(t, http.StatusOK, h.call("GET", "/users", "", "X-API-Key", text).Code)
+		require.Equal(t, map[string]time.Time{key.ID: start}, h.used)
+		h.pass(time.Second)
+	}
+	require.NoError(t, h.gate.Flush(t.Context()))
+	require.Equal(t, map[string]time.Time{key.ID: start.Add(time.Second)}, h.used)
+}
+
 // The newest use of a key is written once, and a store that is away loses none.
 func TestLastUseSurvivesAStoreThatIsAway(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ type Key struct {
 	Scopes     []string // resource:action, either of which may be *
 	CreatedAt  time.Time
 	ExpiresAt  *time.Time // nil for never
-	LastUsedAt *time.Time // nil until the first use; behind by the flush interval
+	LastUsedAt *time.Time // nil until the first use, which is written at once; behind by the flush interval
 	RevokedAt  *time.Time // nil while it is good
 
 	Kind          Kind

@@ -37,6 +37,9 @@ type stored struct {
 	// text need not be hashed under every pepper again. A key that is changed is
 	// another stored.
 	proven atomic.Pointer[[sha256.Size]byte]
+
+	// begun says that the first use of the key was written.
+	begun atomic.Bool
 }
 
 // keyring remembers keys, so that a busy key costs no trip to Postgres. It believes

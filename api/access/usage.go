@@ -8,6 +8,16 @@ import (
 	"time"
 )
 
+// use notes that a key was used. The very first use is written before the request
+// goes on, so that a key that was used never looks unused, however the daemon ends;
+// should that fail, the next flush does it.
+func (g *Gate) use(ctx context.Context, key *stored, at time.Time) {
+	g.used.touch(key.ID, at)
+	if key.LastUsedAt == nil && key.begun.CompareAndSwap(false, true) {
+		_ = g.keys.TouchKeys(ctx, map[string]time.Time{key.ID: at})
+	}
+}
+
 // usage remembers when each key was last used, so that a busy key costs one
 // write per flush and not one per request.
 type usage struct {
