@@ -101,7 +101,7 @@ func Types() []EventType {
 		{Name: "deposit.credited", Summary: "The wallet has the money.", Data: deposit},
 		{Name: "deposit.orphaned", Summary: "The block of a deposit left the chain. If it was credited, that is taken back.", Data: deposit},
 		{Name: "deposit.replaced", Summary: "Another transaction spent the inputs of a deposit.", Data: deposit},
-		{Name: "deposit.dropped", Summary: "A deposit left the node's mempool without being mined, or was none.", Data: deposit},
+		{Name: "deposit.dropped", Summary: "A deposit left the node's mempool or the chain for good, or was none: reason says which.", Data: deposit},
 		{Name: "transaction.created", Summary: "Money began to move.", Data: transaction},
 		{Name: "transaction.status.updated", Summary: "The status of a transaction changed, or its reason, or the block it stands in.", Data: transaction},
 		{Name: "vault.status.updated", Summary: "A vault was made, archived, or taken back into use.", Data: reflect.TypeFor[vaultData]()},

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/webhook"
 	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/indexer/custody"
@@ -294,6 +295,7 @@ func (c *custodian) told() {
 		for _, e := range events {
 			require.Greater(c.t, e.Seq, number)
 			number = e.Seq
+			require.True(c.t, slices.ContainsFunc(eventTypes(), func(known webhook.EventType) bool { return known.Name == e.Type }), "%s is not in the document", e.Type)
 			group, change, _ := strings.Cut(e.Type, ".")
 			if group == "balance" {
 				group = "wallet"

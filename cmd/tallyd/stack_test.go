@@ -138,7 +138,9 @@ func (s *stack) call(method, path, header, value string, body any) (int, map[str
 	decoder.UseNumber()
 	var answer any
 	require.NoError(s.t, decoder.Decode(&answer), "%s %s: %s", method, path, response.Status)
-	requireDocumented(s.t, method, path, response.StatusCode, answer)
+	if _, measured := s.t.(*testing.B); !measured {
+		requireDocumented(s.t, method, path, response.StatusCode, answer)
+	}
 	if object, ok := answer.(map[string]any); ok {
 		return response.StatusCode, object
 	}
