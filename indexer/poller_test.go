@@ -181,6 +181,7 @@ func TestHistoriesThatFail(t *testing.T) {
 				return venue.Page{}, &venue.Error{Reason: venue.RateLimited, Until: time.Now().Add(time.Minute)}
 			case venue.Rewards:
 				t.Error("the turn was over")
+			default:
 			}
 			return venue.Page{}, nil
 		}}

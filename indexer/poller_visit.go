@@ -43,7 +43,7 @@ func (v *visit) run(ctx context.Context) error {
 	}
 	if fault := v.open(); fault != nil {
 		v.blame(fault)
-		return nil //nolint:nilerr // it stands in the turn
+		return nil
 	}
 	if due(v.stream.BalancesDue) {
 		if err := v.balances(ctx); err != nil {
@@ -51,7 +51,7 @@ func (v *visit) run(ctx context.Context) error {
 		}
 	}
 	if v.turn.Fault != nil || !history {
-		return nil
+		return nil //nolint:nilerr // it stands in the turn
 	}
 	return v.histories(ctx)
 }
