@@ -78,6 +78,8 @@ func TestNFTHoldings(t *testing.T) {
 	require.Empty(t, unnamed)
 	b.open(t, third, 3)
 	require.Equal(t, "3", b.native(t, account).Amount.String(), "one balance")
+	amounts, _ := b.heldThen(t, account, third.Time)
+	require.Equal(t, []string{"3"}, amounts, "and one past balance")
 
 	// Another account of the same user for the NFTs of the same address, and one
 	// of another user.

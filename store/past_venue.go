@@ -55,7 +55,7 @@ type venuePast struct {
 }
 
 func (r *venuePastReading) run(ctx context.Context, rows []db.PastVenueAccountsRow) error {
-	var read, firsts = []uuid.UUID{}, []time.Time{}
+	read, firsts := []uuid.UUID{}, []time.Time{}
 	for _, row := range rows {
 		past := &venuePast{first: map[string]venue.Decimal{}, moved: map[int]map[string]venue.Decimal{}}
 		for range r.times {

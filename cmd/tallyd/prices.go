@@ -104,7 +104,7 @@ func (p *pricing) jobs(ledger prices.Ledger, transport *venue.Transport, sources
 	regular := []indexer.Job{{
 		Name: "thin prices", Spec: thinEvery,
 		Run: func(ctx context.Context) error {
-			return ledger.ThinPrices(ctx, time.Now().AddDate(0, 0, -p.cfg.KeepDays)) //nolint:wrapcheck // the ledger says what it was doing
+			return ledger.ThinPrices(ctx, time.Now().AddDate(0, 0, -p.cfg.KeepDays))
 		},
 	}}
 	markets, err := p.markets(transport, sources)

@@ -84,7 +84,7 @@ func (m *market) answer(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `[{"pair":"BTC/USD","last":"1"}]`) // off by far
 	case "price":
 		var coins []string
-		for _, id := range strings.Split(r.URL.Query().Get("ids"), ",") {
+		for id := range strings.SplitSeq(r.URL.Query().Get("ids"), ",") {
 			coins = append(coins, fmt.Sprintf(`%q:{"usd":%s,"last_updated_at":%d}`, id, btc, time.Now().Unix()))
 		}
 		_, _ = fmt.Fprintf(w, `{%s}`, strings.Join(coins, ","))
@@ -102,7 +102,7 @@ type oracleChain struct{ chains.Source }
 
 func (oracleChain) Chain() chains.Chain { return chains.Chain{Slug: "eth"} }
 
-func (oracleChain) Feeds(_ context.Context, contracts []string) (chains.BlockRef, []chains.FeedRound, error) {
+func (oracleChain) Feeds(ctx context.Context, contracts []string) (chains.BlockRef, []chains.FeedRound, error) {
 	rounds := make([]chains.FeedRound, len(contracts))
 	for i, contract := range contracts {
 		rounds[i] = chains.FeedRound{
@@ -116,7 +116,7 @@ func (oracleChain) Feeds(_ context.Context, contracts []string) (chains.BlockRef
 			rounds[i].Answer = chains.NewAmount(1)
 		}
 	}
-	return chains.BlockRef{Time: time.Now()}, rounds, nil
+	return chains.BlockRef{Time: time.Now()}, rounds, context.Cause(ctx)
 }
 
 // keeping is a ledger that writes down what it is given.
