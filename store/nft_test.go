@@ -81,6 +81,11 @@ func TestNFTHoldings(t *testing.T) {
 	amounts, _ := b.heldThen(t, account, third.Time)
 	require.Equal(t, []string{"3"}, amounts, "and one past balance")
 
+	past, err := b.AccountHistory(ctx, b.realm, b.user, []time.Time{third.Time})
+	require.NoError(t, err)
+	require.Len(t, past, 1)
+	require.Len(t, past[0].Points[0].Balances, 1, "nor were they balances then")
+
 	// Another account of the same user for the NFTs of the same address, and one
 	// of another user.
 	gallery := indexer.Account{ID: uuid.New(), Realm: b.realm, UserID: b.user, Chain: b.chain.Slug, Kind: indexer.KindNFT, Wallet: "0x1"}
