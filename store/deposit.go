@@ -129,14 +129,14 @@ func (s *settlement) move(m *moves, f *db.DepositFactsRow, next custody.DepositS
 	due := custody.Due{}
 	height, dueAt, received := int64(-1), int64(-1), chains.NewAmount(-1)
 	threshold := s.policy.For(chains.AssetID(f.Caip19), f.Amount)
-	switch {
-	case next == custody.Confirming:
+	if next == custody.Confirming {
 		due = threshold.Due(uint64(f.Height), f.Coinbase, uint64(s.terms.Maturity))
 		height, dueAt = f.Height, int64(due.Height)
 		if s.terms.Family != string(chains.FamilyEVM) {
 			received = f.Amount
 		}
-	case next == custody.Orphaned:
+	}
+	if next == custody.Orphaned {
 		// The branch that left ended at the tip before the first block of it was
 		// taken back.
 		due = threshold.Due(uint64(s.terms.Height+s.terms.Reverted)+1, false, 0)

@@ -22,7 +22,8 @@ func TestOrphanedIsGivenUp(t *testing.T) {
 		// upTo appends what is not deep enough yet, and then what is.
 		upTo, beyond func(t *testing.T, d *desk, tip chains.BlockRef) chains.BlockRef
 	}{
-		{name: "Depth", policy: depth(3),
+		{
+			name: "Depth", policy: depth(3),
 			upTo: func(t *testing.T, d *desk, tip chains.BlockRef) chains.BlockRef {
 				t.Helper()
 				return d.empty(t, tip, 12, 13, 14, 15)
@@ -32,7 +33,8 @@ func TestOrphanedIsGivenUp(t *testing.T) {
 				return d.empty(t, tip, 16)
 			},
 		},
-		{name: "Safe", policy: custody.Policy{Default: custody.Threshold{Basis: custody.BasisSafe}},
+		{
+			name: "Safe", policy: custody.Policy{Default: custody.Threshold{Basis: custody.BasisSafe}},
 			upTo: func(t *testing.T, d *desk, tip chains.BlockRef) chains.BlockRef {
 				t.Helper()
 				tip = d.empty(t, tip, 12, 13, 14, 15, 16)
@@ -45,7 +47,8 @@ func TestOrphanedIsGivenUp(t *testing.T) {
 				return tip
 			},
 		},
-		{name: "Final", policy: custody.Policy{Default: custody.Threshold{Basis: custody.BasisFinal}},
+		{
+			name: "Final", policy: custody.Policy{Default: custody.Threshold{Basis: custody.BasisFinal}},
 			upTo: func(t *testing.T, d *desk, tip chains.BlockRef) chains.BlockRef {
 				t.Helper()
 				tip = d.empty(t, tip, 12, 13, 14, 15, 16)

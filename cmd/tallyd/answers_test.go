@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -136,14 +137,10 @@ func (a *answers) members(s shape) (members map[string]shape, required []string,
 		return a.members(a.schemas[s.Ref[strings.LastIndex(s.Ref, "/")+1:]])
 	}
 	members, required = map[string]shape{}, s.Required
-	for name, inner := range s.Properties {
-		members[name] = inner
-	}
+	maps.Copy(members, s.Properties)
 	for _, part := range append(append(append([]shape{}, s.AllOf...), s.OneOf...), s.AnyOf...) {
 		more, must, rest := a.members(part)
-		for name, inner := range more {
-			members[name] = inner
-		}
+		maps.Copy(members, more)
 		if len(s.AllOf) > 0 {
 			required = append(required, must...)
 		}

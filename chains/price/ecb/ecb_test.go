@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // daily is the form of https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml,
-// as its own page describes it, November 2026; numbers are made up.
+// written from what is known of it; numbers are made up.
 const daily = `<?xml version="1.0" encoding="UTF-8"?>
 <gesmes:Envelope xmlns:gesmes="http://www.gesmes.org/xml/2002-08-01" xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref">
 	<gesmes:subject>Reference rates</gesmes:subject>

@@ -25,8 +25,8 @@ const (
 	usdt chains.AssetID = "group:usdt"
 )
 
-// answers are of the form that each source's own reference shows, read in November
-// 2026; the pairs are of the table.
+// answers are written from what is known of each source's interface, whose reference
+// stands beside it; none was recorded. The pairs are of the table.
 func answers() map[string]struct{ reference, target, body string } {
 	return map[string]struct{ reference, target, body string }{
 		"coinbase": {
