@@ -26,10 +26,11 @@ func alone() map[string]string {
 		"CreateTenant": row, "CreateUser": row, "RenameUser": row,
 		"CreateKey": row, "TouchKeys": row, "Fresh": row, "Record": row, "DescribeNFT": row, "FailNFT": row,
 		"Write": "a request is claimed before it begins, and nothing else is", "Kept": "it reads",
-		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "RenewStream": lease, "LeaveNumbering": lease, "ClaimNFTs": lease,
+		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "RenewStream": lease, "LeaveNumbering": lease, "ClaimNFTs": lease, "ClaimReading": lease,
 		"take": "a number of a key is one row that stands alone, durable before it is used", "drop": lease,
 		"reseal": "what it writes opens to what stood there before",
-		"Upkeep": tidy, "makeDay": tidy, "dropDays": tidy, "TrimAudit": tidy,
+		"Upkeep": tidy, "makeDay": tidy, "dropDays": tidy, "TrimAudit": tidy, "ThinPrices": tidy,
+		"PutPrices": "it is one statement, and the next reading brings newer ones",
 	}
 }
 
