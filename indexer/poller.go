@@ -24,6 +24,9 @@ const (
 	// theirs, and the account goes on where it was.
 	turnTime = 20 * time.Second
 
+	// checkEvery is how often the venue is asked what a login may do.
+	checkEvery = 24 * time.Hour
+
 	// lookMost is how many accounts one look enqueues.
 	lookMost = 1000
 

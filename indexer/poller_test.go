@@ -54,13 +54,19 @@ func (s *shelf) EndTurn(_ context.Context, turn indexer.Turn) (indexer.Synced, e
 
 // shop is a venue that says what it is told to.
 type shop struct {
+	access    venue.Access
+	refused   error // what Check returns
+	checks    int
 	balances  func(ctx context.Context) (venue.Balances, error)
 	worths    []venue.Worth
 	histories []venue.History
 	page      func(q venue.Query) (venue.Page, error)
 }
 
-func (s *shop) Check(context.Context) (venue.Access, error)          { return venue.Access{}, nil }
+func (s *shop) Check(context.Context) (venue.Access, error) {
+	s.checks++
+	return s.access, s.refused
+}
 func (s *shop) Balances(ctx context.Context) (venue.Balances, error) { return s.balances(ctx) }
 func (s *shop) Value(context.Context) ([]venue.Worth, error)         { return s.worths, nil }
 func (s *shop) Histories() []venue.History                           { return s.histories }
@@ -79,6 +85,9 @@ func visit(t *testing.T, ledger *shelf, s *shop, history bool) {
 	table, err := identity.Load()
 	require.NoError(t, err)
 	ledger.stream.Venue = "shop"
+	if ledger.stream.CheckedAt.IsZero() {
+		ledger.stream.CheckedAt = time.Now()
+	}
 	if ledger.stream.Credentials.Names() == nil {
 		ledger.stream.Credentials = key("k", "")
 	}
@@ -276,4 +285,54 @@ func TestSchedule(t *testing.T) {
 	require.Equal(t, 90*time.Second, schedule.Next(time.Unix(0, 0)).Sub(time.Unix(0, 0)))
 	_, err = indexer.ParseSchedule("often")
 	require.Error(t, err)
+}
+
+// Once a day the venue is asked what the login may do. What it says is written down,
+// and a key that was given more than reading stops the account.
+func TestLoginIsCheckedDaily(t *testing.T) {
+	t.Parallel()
+	closing := venue.Access{Verdict: venue.ReadOnly, State: venue.State{Status: venue.AccountClosing, Detail: "until June"}}
+	for _, tt := range []struct {
+		name    string
+		age     time.Duration
+		access  venue.Access
+		refused error
+		checks  int
+		reason  venue.Reason
+		warns   []string
+	}{
+		{name: "Today", age: 23 * time.Hour, access: closing},
+		{name: "Yesterday", age: 24 * time.Hour, access: closing, checks: 1, warns: []string{"The venue says that the account is closing: until June"}},
+		{name: "Unspoken", age: 48 * time.Hour, access: venue.Access{}, checks: 1, warns: []string{}},
+		{name: "TooStrong", age: 24 * time.Hour, access: venue.Access{Verdict: venue.TooStrong, Excess: []string{"trade"}}, checks: 1, reason: venue.KeyTooStrong},
+		{name: "Revoked", age: 24 * time.Hour, refused: venue.Say(venue.KeyRefused, "401", "no such key"), checks: 1, reason: venue.KeyRefused},
+		{name: "Down", age: 24 * time.Hour, refused: venue.Say(venue.Maintenance, "", ""), checks: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ledger := shelf{stream: indexer.Stream{CheckedAt: time.Now().Add(-tt.age)}}
+				s := &shop{balances: holds("BTC", "2"), access: tt.access, refused: tt.refused}
+				visit(t, &ledger, s, false)
+				require.Zero(t, s.checks, "balances do not wait for it")
+				visit(t, &ledger, s, true)
+				require.Equal(t, tt.checks, s.checks)
+				turn := ledger.turns[1]
+				if tt.reason != "" {
+					require.Equal(t, tt.reason, turn.Fault.Reason)
+					require.True(t, turn.Fault.Reason.Stops())
+					return
+				}
+				require.Nil(t, turn.Fault)
+				var warns []string
+				for _, sync := range ledger.synced {
+					if sync.Checked != nil {
+						require.Equal(t, time.Now(), sync.Checked.At)
+						warns = sync.Checked.Warnings
+					}
+				}
+				require.Equal(t, tt.warns, warns)
+			})
+		})
+	}
 }

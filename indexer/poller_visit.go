@@ -53,6 +53,9 @@ func (v *visit) run(ctx context.Context) error {
 	if v.turn.Fault != nil || !history {
 		return nil //nolint:nilerr // it stands in the turn
 	}
+	if err := v.check(ctx); err != nil || v.turn.Fault != nil {
+		return err
+	}
 	return v.histories(ctx)
 }
 
@@ -136,6 +139,32 @@ func (v *visit) value(ctx context.Context, read venue.Balances) error {
 		}
 	}
 	return v.sync(ctx, Syncing{Valued: &valued})
+}
+
+// check asks once a day what the login may do and how the account stands. A key that
+// was given more rights than reading stops the account, as if it were connected
+// now; that it can be told to nobody just then is no fault of the account.
+func (v *visit) check(ctx context.Context) error {
+	if time.Since(v.stream.CheckedAt) < checkEvery {
+		return nil
+	}
+	access, err := v.account.Check(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if fault := v.p.faultOf(err, v.log); fault.Reason.Stops() {
+			v.blame(fault)
+		}
+		return nil // it is asked again with the next history
+	}
+	if err := access.Accept(true); err != nil {
+		fault := venue.Say(venue.KeyTooStrong, "", err.Error())
+		fault.Hint = "Take every right but reading from the key and resume the account, or replace its credentials."
+		v.blame(fault)
+		return nil
+	}
+	return v.sync(ctx, Syncing{Checked: &Checked{At: time.Now(), Warnings: warningsOf(access)}})
 }
 
 // sum returns what the holdings that a total is about add up to, unknown if some

@@ -45,7 +45,7 @@ type VenueState struct {
 	LastSync *time.Time
 
 	Missing   []venue.Missing // wallets that the last reading could not read
-	Warnings  []string        // in words, from when the login was connected
+	Warnings  []string        // in words, from when the login was last checked
 	Totals    []VenueTotal    // what the venue itself says it is worth; nil where it does not
 	Histories []VenueHistory  // one for each stream, in the order in which they are read
 }

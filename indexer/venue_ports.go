@@ -84,6 +84,7 @@ type Stream struct {
 	Credentials venue.Credentials // none if they cannot be opened with the keyset of this daemon
 	SyncedAt    *time.Time        // when the balances were last read; nil before the first time
 	ValuedAt    *time.Time        // when the venue was last asked what it says they are worth
+	CheckedAt   time.Time         // when the venue was last asked what the login may do, and how the account stands
 	BalancesDue time.Time         // when they are to be read
 	HistoryDue  time.Time         // when one of the histories is to be read
 	Failures    int               // readings of balances that failed since the last that did not
@@ -107,12 +108,12 @@ type DueStream struct {
 	History bool // nothing but its history is due
 }
 
-// Syncing is what was read of a venue account: its balances, or one page of a
-// history, or both.
+// Syncing is what was read of a venue account: some of what stands in it.
 type Syncing struct {
 	Lease    StreamLease
 	Balances *venue.Balances // nil if they were not read
 	Valued   *Valued         // nil if the venue was not asked what they are worth
+	Checked  *Checked        // nil if the venue was not asked what the login may do
 	Reading  *Reading        // nil if no history was read
 }
 
@@ -120,6 +121,12 @@ type Syncing struct {
 type Valued struct {
 	At     time.Time
 	Totals []VenueTotal
+}
+
+// Checked is what the user of a login should know of it now, in words.
+type Checked struct {
+	At       time.Time
+	Warnings []string
 }
 
 // Reading is one page of one history, with the progress that stands once it is

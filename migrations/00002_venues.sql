@@ -34,6 +34,7 @@ CREATE TABLE streams (
     failures integer NOT NULL DEFAULT 0,
     synced_at timestamptz,
     valued_at timestamptz,
+    checked_at timestamptz NOT NULL DEFAULT now(),
     status text NOT NULL DEFAULT 'syncing' CHECK (status IN ('syncing', 'level', 'degraded', 'stopped')),
     reason text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '',

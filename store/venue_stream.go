@@ -49,7 +49,7 @@ func (s *Store) AcquireStream(ctx context.Context, account, owner uuid.UUID, ttl
 	}
 	stream := indexer.Stream{
 		Lease: indexer.StreamLease{Account: account, Owner: owner, Epoch: row.Epoch},
-		Venue: row.Venue, Credentials: s.openLogin(row.Tenant, row.Venue, account, row.Sealed), SyncedAt: row.SyncedAt, ValuedAt: row.ValuedAt,
+		Venue: row.Venue, Credentials: s.openLogin(row.Tenant, row.Venue, account, row.Sealed), SyncedAt: row.SyncedAt, ValuedAt: row.ValuedAt, CheckedAt: row.CheckedAt.UTC(),
 		BalancesDue: row.BalancesDue, HistoryDue: row.HistoryDue, Failures: int(row.Failures), Codes: row.Codes,
 		Histories: map[venue.Stream]indexer.StreamHistory{},
 	}

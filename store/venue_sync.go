@@ -76,7 +76,7 @@ func holdStream(ctx context.Context, q *db.Queries, s *Store, lease indexer.Stre
 
 // Sync implements indexer.Streams.
 func (s *Store) Sync(ctx context.Context, read indexer.Syncing) (indexer.Synced, error) {
-	if read.Balances != nil && read.Valued == nil && read.Reading == nil {
+	if read.Balances != nil && read.Valued == nil && read.Checked == nil && read.Reading == nil {
 		same, err := s.stands(ctx, read)
 		if err != nil || same {
 			return indexer.Synced{}, err
@@ -192,6 +192,17 @@ func (w *syncing) move(ctx context.Context, read indexer.Syncing) error {
 		}
 		at := moment(read.Valued.At)
 		p.ValuedAt, moved = &at, true
+	}
+	if read.Checked != nil {
+		warnings, err := document(orEmpty(read.Checked.Warnings))
+		if err != nil {
+			return err
+		}
+		if err := w.q.WarnOfLogin(ctx, db.WarnOfLoginParams{AccountID: w.account, Warnings: warnings}); err != nil {
+			return fmt.Errorf("write what to know of the login: %w", err)
+		}
+		at := moment(read.Checked.At)
+		p.CheckedAt, moved = &at, true
 	}
 	if !moved {
 		return nil

@@ -197,6 +197,27 @@ func TestMissingWalletKeepsWhatItHeld(t *testing.T) {
 	require.Equal(t, []string{"spot BTC 2"}, b.held(t, account.ID))
 }
 
+// What the venue says of a login later stands in place of what it said when it was
+// connected, and when it was asked is known to whoever reads next.
+func TestLoginChecked(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	b := newBench(t, openStore(t, store.Options{Secrets: newKeyset(t)}), chains.FamilyBitcoin)
+	account := b.connectVenue(t, "okx", "k")
+	stream := b.hold(t, account.ID)
+	require.WithinDuration(t, time.Now(), stream.CheckedAt, time.Minute, "it was tried when it was connected")
+	at := time.Now().UTC().Add(24 * time.Hour).Truncate(time.Microsecond)
+	for _, warnings := range [][]string{{"closing"}, nil} {
+		require.NoError(t, second(b.Sync(ctx, indexer.Syncing{Lease: stream.Lease, Checked: &indexer.Checked{At: at, Warnings: warnings}})))
+		got, err := b.VenueAccount(ctx, b.realm, account.ID)
+		require.NoError(t, err)
+		require.ElementsMatch(t, warnings, got.State.Warnings)
+		again, err := b.AcquireStream(ctx, account.ID, stream.Lease.Owner, leaseTime)
+		require.NoError(t, err)
+		require.Equal(t, at, again.CheckedAt)
+	}
+}
+
 // An unchanged balance begins no transaction and writes no row.
 func TestUnchangedBalanceWritesNothing(t *testing.T) {
 	t.Parallel()

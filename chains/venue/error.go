@@ -16,6 +16,7 @@ type Reason string
 const (
 	KeyRefused        Reason = "key_refused"        // unknown, revoked or wrong; stops
 	KeyExpired        Reason = "key_expired"        // stops
+	KeyTooStrong      Reason = "key_too_strong"     // it was given rights beyond reading since it was connected; stops
 	AddressRefused    Reason = "address_refused"    // our IP address is not on the key's list; stops
 	PermissionMissing Reason = "permission_missing" // the key may not read this
 	RegionRefused     Reason = "region_refused"     // the login belongs to another region's host, or ours is not served; stops
@@ -104,7 +105,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // has done something. The venue itself goes on.
 func (r Reason) Stops() bool {
 	switch r {
-	case KeyRefused, KeyExpired, AddressRefused, RegionRefused, AccountClosed:
+	case KeyRefused, KeyExpired, KeyTooStrong, AddressRefused, RegionRefused, AccountClosed:
 		return true
 	default:
 		return false

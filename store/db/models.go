@@ -542,6 +542,7 @@ type Stream struct {
 	Failures    int32
 	SyncedAt    *time.Time
 	ValuedAt    *time.Time
+	CheckedAt   time.Time
 	Status      string
 	Reason      string
 	Code        string

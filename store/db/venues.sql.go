@@ -934,15 +934,17 @@ UPDATE streams
 SET
     synced_at = coalesce($1::timestamptz, synced_at),
     valued_at = coalesce($2::timestamptz, valued_at),
-    missing = $3,
-    totals = $4,
-    codes = $5
-WHERE account_id = $6
+    checked_at = coalesce($3::timestamptz, checked_at),
+    missing = $4,
+    totals = $5,
+    codes = $6
+WHERE account_id = $7
 `
 
 type MoveStreamParams struct {
 	SyncedAt  *time.Time
 	ValuedAt  *time.Time
+	CheckedAt *time.Time
 	Missing   json.RawMessage
 	Totals    json.RawMessage
 	Codes     []string
@@ -954,6 +956,7 @@ func (q *Queries) MoveStream(ctx context.Context, arg MoveStreamParams) error {
 	_, err := q.db.Exec(ctx, moveStream,
 		arg.SyncedAt,
 		arg.ValuedAt,
+		arg.CheckedAt,
 		arg.Missing,
 		arg.Totals,
 		arg.Codes,
@@ -1452,6 +1455,7 @@ RETURNING
     s.epoch,
     s.synced_at,
     s.valued_at,
+    s.checked_at,
     s.balances_due,
     s.history_due,
     s.failures,
@@ -1473,6 +1477,7 @@ type TakeStreamRow struct {
 	Epoch       int64
 	SyncedAt    *time.Time
 	ValuedAt    *time.Time
+	CheckedAt   time.Time
 	BalancesDue time.Time
 	HistoryDue  time.Time
 	Failures    int32
@@ -1493,6 +1498,7 @@ func (q *Queries) TakeStream(ctx context.Context, arg TakeStreamParams) (TakeStr
 		&i.Epoch,
 		&i.SyncedAt,
 		&i.ValuedAt,
+		&i.CheckedAt,
 		&i.BalancesDue,
 		&i.HistoryDue,
 		&i.Failures,
@@ -1952,4 +1958,22 @@ func (q *Queries) VenueWalletTaken(ctx context.Context, arg VenueWalletTakenPara
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const warnOfLogin = `-- name: WarnOfLogin :exec
+UPDATE logins
+SET warnings = $1
+WHERE account_id = $2
+AND warnings <> $1
+`
+
+type WarnOfLoginParams struct {
+	Warnings  json.RawMessage
+	AccountID uuid.UUID
+}
+
+// WarnOfLogin writes what the user of a login should know of it.
+func (q *Queries) WarnOfLogin(ctx context.Context, arg WarnOfLoginParams) error {
+	_, err := q.db.Exec(ctx, warnOfLogin, arg.Warnings, arg.AccountID)
+	return err
 }

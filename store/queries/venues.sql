@@ -86,6 +86,13 @@ SET
     warnings = @warnings
 WHERE account_id = @account_id;
 
+-- name: WarnOfLogin :exec
+-- WarnOfLogin writes what the user of a login should know of it.
+UPDATE logins
+SET warnings = @warnings
+WHERE account_id = @account_id
+AND warnings <> @warnings;
+
 -- name: ResealLogin :exec
 -- ResealLogin seals credentials anew that are still the same.
 UPDATE logins
@@ -157,6 +164,7 @@ RETURNING
     s.epoch,
     s.synced_at,
     s.valued_at,
+    s.checked_at,
     s.balances_due,
     s.history_due,
     s.failures,
@@ -219,6 +227,7 @@ UPDATE streams
 SET
     synced_at = coalesce(sqlc.narg('synced_at')::timestamptz, synced_at),
     valued_at = coalesce(sqlc.narg('valued_at')::timestamptz, valued_at),
+    checked_at = coalesce(sqlc.narg('checked_at')::timestamptz, checked_at),
     missing = @missing,
     totals = @totals,
     codes = @codes
