@@ -41,7 +41,7 @@ verify: ## Check format, lint, vet, go.mod and generated code.
 	@scripts/verify.sh
 
 bench: ## Run the benchmarks: BENCH=Walk, BENCHTIME=5s, PACKAGES=./chains/... for some.
-	@settings=$$(scripts/env.sh postgres btcd anvil); eval "$$settings"; export TALLYD_REQUIRE=1; \
+	@settings=$$(scripts/env.sh postgres btcd anvil bitcoind redis-server); eval "$$settings"; export TALLYD_REQUIRE=1; \
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 0 $(PACKAGES)
 
 build: ## Build bin/tallyd, a static binary.
