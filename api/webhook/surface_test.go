@@ -220,7 +220,10 @@ func TestEndpointLife(t *testing.T) {
 
 	status, _ = d.call(http.MethodPost, path+"/deliveries/"+event+"/resend", "")
 	require.Equal(t, http.StatusAccepted, status)
-	eventually(t, "sent again", func() bool { return len(in.all()) == 4 })
+	eventually(t, "sent again, and written down", func() bool {
+		_, list := d.call(http.MethodGet, path+"/deliveries?state=delivered", "")
+		return len(in.all()) == 4 && len(list["deliveries"].([]any)) == 3
+	})
 	status, queued := d.call(http.MethodPost, path+"/recover", `{"since":"2020-01-01T00:00:00Z"}`)
 	require.Equal(t, http.StatusAccepted, status)
 	require.EqualValues(t, 0, queued["queued"])
