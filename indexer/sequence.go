@@ -38,8 +38,12 @@ func (n Numbering) Run(ctx context.Context) error {
 	}
 }
 
+// leaveTime bounds how long an end waits to give the numbering up. Where it cannot,
+// others wait until the lease runs out.
+const leaveTime = 3 * time.Second
+
 func (n Numbering) leave(ctx context.Context) {
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
 	if err := n.Sequencer.LeaveNumbering(leaving, n.Owner); err != nil {
 		n.Log.Debug().Err(err).Msg("numbering not given up")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,33 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Uses that could not be written are kept, also those that come while it fails.
+func TestUseWhileTheStoreIsDown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	key, text := h.issue()
+	require.Equal(t, http.StatusOK, h.call("GET", "/users", "", "X-API-Key", text).Code)
+	h.mu.Lock()
+	h.down = errors.New("unplugged")
+	h.mu.Unlock()
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for range 100 {
+			h.call("GET", "/users", "", "X-API-Key", text)
+		}
+	})
+	for range 100 {
+		_ = h.gate.Flush(t.Context()) // fails where there is something to write
+	}
+	wait.Wait()
+	h.mu.Lock()
+	h.down = nil
+	clear(h.used)
+	h.mu.Unlock()
+	require.NoError(t, h.gate.Flush(t.Context()))
+	require.Contains(t, h.used, key.ID)
+}
 
 // The first use of a key is there when it is answered; later ones follow.
 func TestFirstUseIsWrittenAtOnce(t *testing.T) {

@@ -40,7 +40,8 @@ func (u *usage) flush(ctx context.Context, keys Keys) error {
 	taken := u.last
 	u.last = map[string]time.Time{}
 	u.mu.Unlock()
-	if len(taken) == 0 {
+	count := len(taken)
+	if count == 0 {
 		return nil
 	}
 	if err := keys.TouchKeys(ctx, taken); err != nil {
@@ -48,7 +49,7 @@ func (u *usage) flush(ctx context.Context, keys Keys) error {
 		maps.Copy(taken, u.last)
 		u.last = taken
 		u.mu.Unlock()
-		return fmt.Errorf("write last use of %d keys: %w", len(taken), err)
+		return fmt.Errorf("write last use of %d keys: %w", count, err)
 	}
 	return nil
 }
