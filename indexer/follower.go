@@ -63,7 +63,8 @@ type Follower struct {
 	fork   *chains.BlockRef // while walking back: where the node's branch left ours
 	blocks fetcher
 
-	missing string // why the next block, which a node announced, is not there; "" if it is
+	disputed *string // what the ledger has been told of the nodes' branches; nil before the first look
+	missing  string  // why the next block, which a node announced, is not there; "" if it is
 }
 
 // NewFollower returns a follower that owns the chain by cursor's lease.
@@ -97,6 +98,9 @@ func (f *Follower) Step(ctx context.Context) (moved bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("ask for the head: %w", err)
 		}
+		if err := f.agree(ctx); err != nil {
+			return false, err
+		}
 	}
 	switch {
 	case tip.Hash.IsZero():
@@ -109,6 +113,43 @@ func (f *Follower) Step(ctx context.Context) (moved bool, err error) {
 	default:
 		return f.compare(ctx)
 	}
+}
+
+// agree asks whether the nodes stand on one branch, and tells the ledger before
+// another block is appended: which of two branches will last nobody here can know,
+// so nothing is credited until they agree, and the ledger stands where they do: what
+// is due on a branch that they have left must not be credited on the way. The branch
+// that is followed is not changed by it.
+func (f *Follower) agree(ctx context.Context) error {
+	finder, ok := f.source.(chains.SplitFinder)
+	if !ok {
+		return nil
+	}
+	head, split := finder.Split(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	reason := ""
+	if split != nil {
+		reason = split.String()
+	}
+	switch tip := f.cursor.Tip.Hash; {
+	case f.disputed != nil && (*f.disputed == "") == (reason == ""):
+		return nil
+	case reason == "" && (f.head.Hash != tip || !head.Hash.IsZero() && head.Hash != tip):
+		return nil
+	}
+	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Disputed: &reason}); err != nil {
+		return fmt.Errorf("write whether the nodes agree: %w", err)
+	}
+	switch {
+	case reason != "":
+		f.log.Error().Str("reason", reason).Msg("deposits are not credited until the nodes agree")
+	case f.disputed != nil:
+		f.log.Info().Msg("the nodes agree again")
+	}
+	f.disputed = &reason
+	return nil
 }
 
 // knowsNext reports whether the last head seen is still far ahead, so that

@@ -248,3 +248,46 @@ func TestFollowerTellsANodeFault(t *testing.T) {
 	node.Fail(nil)
 	require.Equal(t, 3, settle(t, f))
 }
+
+// divided is a node that has another beside it.
+type divided struct {
+	*chainstest.Fake
+	split *chains.Split
+}
+
+func (d *divided) Split(ctx context.Context) (chains.BlockRef, *chains.Split) {
+	head, err := d.Head(ctx)
+	if err != nil {
+		return chains.BlockRef{}, nil
+	}
+	return head, d.split
+}
+
+// The ledger hears that nodes disagree before it gets another block, once, and so
+// that they agree again.
+func TestFollowerTellsOfASplit(t *testing.T) {
+	t.Parallel()
+	node := &divided{Fake: chainstest.NewFake("btc", "ab")}
+	ledger := &tape{}
+	zero := uint64(0)
+	cursor, err := ledger.Acquire(t.Context(), "btc", uuid.New(), 0)
+	require.NoError(t, err)
+	f := indexer.NewFollower(node, ledger, indexer.FollowConfig{Start: &zero}, cursor, zerolog.Nop())
+	defer f.Close()
+	settle(t, f)
+	require.Equal(t, []said{{false, 2}}, ledger.said, "a dispute that the last owner left ends")
+
+	node.split = &chains.Split{Height: 2}
+	node.Show("abcd")
+	settle(t, f)
+	require.Equal(t, []said{{false, 2}, {true, 2}}, ledger.said)
+	require.Len(t, ledger.blocks, 4, "the branch is followed all the same")
+
+	node.split = &chains.Split{Height: 3}
+	settle(t, f)
+	node.split = nil
+	node.Show("axyzw")
+	settle(t, f)
+	settle(t, f)
+	require.Equal(t, []said{{false, 2}, {true, 2}, {false, 5}}, ledger.said, "not before the branch that was left is")
+}

@@ -19,7 +19,15 @@ type tape struct {
 	applied []indexer.Step
 	batches []int  // blocks of each Apply
 	stale   bool   // the next write finds the lease lost
+	said    []said // of disputes
 	late    func() // called once, before the next Apply looks at the watch version
+}
+
+// said is that the nodes are in dispute, or are not any more, and how many blocks
+// the ledger had by then.
+type said struct {
+	disputed bool
+	blocks   int
 }
 
 func (l *tape) Register(context.Context, chains.Chain, []chains.Asset) error { return nil }
@@ -67,7 +75,10 @@ func (l *tape) Revert(_ context.Context, _ indexer.Lease, tip chains.BlockRef) (
 	return indexer.Applied{}, nil
 }
 
-func (l *tape) Amend(context.Context, indexer.Amendment) (indexer.Applied, error) {
+func (l *tape) Amend(_ context.Context, a indexer.Amendment) (indexer.Applied, error) {
+	if a.Disputed != nil {
+		l.said = append(l.said, said{*a.Disputed != "", len(l.blocks)})
+	}
 	return indexer.Applied{}, nil
 }
 

@@ -118,11 +118,12 @@ type Amendment struct {
 	Assets    []chains.Asset         // what tokens call themselves; asked again only if Symbol is "" and a day has gone by
 	Sweep     bool                   // EVM: mark the native balance of every watched address as stale
 	Status    *StatusChange
+	Disputed  *string // why nothing of the chain is to be credited for now, and no deposit given up; "" once nothing is in dispute
 }
 
 // StatusChange is a chain's state as the owner now sees it. Becoming degraded or
-// halted, and recovering from it, is an event for every realm with accounts on
-// the chain.
+// halted, and recovering from it, is an event for every realm with accounts or
+// addresses of custody on the chain.
 type StatusChange struct {
 	State  string
 	Reason string // "" if all is well; never a secret

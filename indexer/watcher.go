@@ -182,6 +182,10 @@ func (w *watcher) status(fault error) StatusChange {
 		change.State = StateLagging
 		change.Reason = "the node is behind the ledger"
 	}
+	if reason := w.follower.disputed; reason != nil && *reason != "" {
+		change.State, change.Reason = StateDegraded, *reason+"; nothing is credited until they agree"
+		return change
+	}
 	if reporter, ok := w.chain.Source.(chains.HealthReporter); ok {
 		for _, upstream := range reporter.Health() {
 			if !upstream.OK {

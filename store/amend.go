@@ -39,7 +39,7 @@ func (s *Store) Amend(ctx context.Context, amendment indexer.Amendment) (indexer
 		if err := w.remarks(ctx, amendment, cursor); err != nil {
 			return err
 		}
-		return w.settle(ctx, cursor.Unproven || amendment.Final != nil || amendment.Safe != nil)
+		return w.settle(ctx, cursor.Unproven || amendment.Final != nil || amendment.Safe != nil || amendment.Disputed != nil)
 	})
 	if err != nil {
 		return indexer.Applied{}, err
@@ -185,6 +185,11 @@ func (w *writing) remarks(ctx context.Context, amendment indexer.Amendment, curs
 		p := db.SetFinalParams{Chain: w.chain, Final: signed(amendment.Final), Safe: signed(amendment.Safe)}
 		if err := w.q.SetFinal(ctx, p); err != nil {
 			return fmt.Errorf("set final height: %w", err)
+		}
+	}
+	if amendment.Disputed != nil {
+		if err := w.q.SetDisputed(ctx, db.SetDisputedParams{Chain: w.chain, Reason: storable(*amendment.Disputed)}); err != nil {
+			return fmt.Errorf("set dispute: %w", err)
 		}
 	}
 	if len(amendment.Assets) > 0 {

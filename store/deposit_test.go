@@ -316,6 +316,29 @@ func TestHalt(t *testing.T) {
 	d.sound(t)
 }
 
+// While nodes are in dispute nothing is credited, and what was due meanwhile is once
+// they agree. A halt is another matter.
+func TestDispute(t *testing.T) {
+	t.Parallel()
+	d, tip := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(2))
+	w := d.open(t)
+	dispute := func(reason string) {
+		_, err := d.Amend(t.Context(), indexer.Amendment{Lease: d.lease, Disputed: &reason})
+		require.NoError(t, err)
+	}
+	dispute("two branches")
+	tip = d.empty(t, d.apply(t, tip, 2, transfers(d.to(2, 0, 500))), 3, 4, 5)
+	require.Equal(t, []custody.DepositState{custody.Confirming}, d.states(t, w))
+	require.Equal(t, "500 0 0", d.holds(t, w))
+
+	require.NoError(t, d.Resume(t.Context(), d.chain.Slug))
+	require.Equal(t, "500 0 0", d.holds(t, w), "an operator cannot end it")
+	dispute("")
+	require.Equal(t, "0 500 0", d.holds(t, w))
+	d.empty(t, tip, 6)
+	d.sound(t)
+}
+
 // A reorg that is longer than the chain's limit halts credits, whether or not it
 // took any back, also when it comes in two parts.
 func TestReorgLimit(t *testing.T) {

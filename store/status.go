@@ -10,7 +10,8 @@ import (
 )
 
 // status writes how the owner sees its chain. Entering trouble, changing its
-// kind and leaving it are events for every realm with live accounts there.
+// kind and leaving it are events for every realm with live accounts or addresses of
+// custody there.
 func (w *writing) status(ctx context.Context, now indexer.StatusChange, before string) error {
 	edge := now.State != before && (troubled(now.State) || troubled(before))
 	_, err := w.q.SetStatus(ctx, db.SetStatusParams{

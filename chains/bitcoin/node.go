@@ -47,6 +47,29 @@ func (n node) hashAt(ctx context.Context, height uint64) (chains.Hash, error) {
 	return hash, err
 }
 
+// head returns the best block.
+func (n node) head(ctx context.Context) (chains.BlockRef, error) {
+	hash, err := n.best(ctx)
+	if err != nil {
+		return chains.BlockRef{}, err
+	}
+	return n.ref(ctx, hash)
+}
+
+// refAt returns the block at height on the node's best chain, or
+// chains.ErrNotFound.
+func (n node) refAt(ctx context.Context, height uint64) (chains.BlockRef, error) {
+	hash, err := n.hashAt(ctx, height)
+	if err != nil {
+		return chains.BlockRef{}, err
+	}
+	ref, err := n.ref(ctx, hash)
+	if err == nil && ref.Height != height {
+		return chains.BlockRef{}, n.lie(fmt.Sprintf("block %d", height), fmt.Errorf("its height is %d", ref.Height))
+	}
+	return ref, err
+}
+
 func (n node) hash(ctx context.Context, method string, params ...any) (chains.Hash, error) {
 	var text string
 	if err := n.CallInto(ctx, &text, method, params...); err != nil {

@@ -54,6 +54,7 @@ var (
 	_ chains.Checker        = (*Source)(nil)
 	_ chains.Broadcaster    = (*Source)(nil)
 	_ chains.Prober         = (*Source)(nil)
+	_ chains.SplitFinder    = (*Source)(nil)
 	_ chains.HealthReporter = (*Source)(nil)
 )
 
@@ -161,13 +162,7 @@ func (s *Source) Chain() chains.Chain { return s.chain }
 
 // Head returns the best block of the node now asked.
 func (s *Source) Head(ctx context.Context) (chains.BlockRef, error) {
-	ref, err := ask(ctx, s, func(ctx context.Context, n node) (chains.BlockRef, error) {
-		hash, err := n.best(ctx)
-		if err != nil {
-			return chains.BlockRef{}, err
-		}
-		return n.ref(ctx, hash)
-	})
+	ref, err := ask(ctx, s, func(ctx context.Context, n node) (chains.BlockRef, error) { return n.head(ctx) })
 	if err != nil {
 		return chains.BlockRef{}, fmt.Errorf("read the head: %w", err)
 	}
@@ -177,21 +172,20 @@ func (s *Source) Head(ctx context.Context) (chains.BlockRef, error) {
 // RefAt returns the block at height on the node's best chain, or
 // chains.ErrNotFound.
 func (s *Source) RefAt(ctx context.Context, height uint64) (chains.BlockRef, error) {
-	ref, err := ask(ctx, s, func(ctx context.Context, n node) (chains.BlockRef, error) {
-		hash, err := n.hashAt(ctx, height)
-		if err != nil {
-			return chains.BlockRef{}, err
-		}
-		ref, err := n.ref(ctx, hash)
-		if err == nil && ref.Height != height {
-			return chains.BlockRef{}, n.lie(fmt.Sprintf("block %d", height), fmt.Errorf("its height is %d", ref.Height))
-		}
-		return ref, err
-	})
+	ref, err := ask(ctx, s, func(ctx context.Context, n node) (chains.BlockRef, error) { return n.refAt(ctx, height) })
 	if err != nil {
 		return chains.BlockRef{}, fmt.Errorf("read block %d: %w", height, err)
 	}
 	return ref, nil
+}
+
+// Split implements chains.SplitFinder.
+func (s *Source) Split(ctx context.Context) (chains.BlockRef, *chains.Split) {
+	return s.pool.Split(ctx,
+		func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) { return s.node(u).head(ctx) },
+		func(ctx context.Context, u *rpc.Upstream, height uint64) (chains.BlockRef, error) {
+			return s.node(u).refAt(ctx, height)
+		})
 }
 
 // Ref returns the block with a hash on any branch a node knows, or

@@ -38,17 +38,28 @@ func (s *Source) Finalized(ctx context.Context, tag string) (chains.BlockRef, er
 
 // RefAt implements chains.Source.
 func (s *Source) RefAt(ctx context.Context, height uint64) (chains.BlockRef, error) {
-	h, err := s.headerOf(ctx, func(ctx context.Context, u *rpc.Upstream) (*header, error) {
-		h, err := headerBy(ctx, u, hexNumber(height))
-		if err == nil && h.number != height {
-			return nil, unverified("structure", "asked for block %d, got %d", height, h.number)
-		}
-		return h, err
-	})
+	h, err := s.headerOf(ctx, func(ctx context.Context, u *rpc.Upstream) (*header, error) { return headerAt(ctx, u, height) })
 	if err != nil {
 		return chains.BlockRef{}, fmt.Errorf("fetch header %d: %w", height, err)
 	}
 	return h.ref(), nil
+}
+
+// Split implements chains.SplitFinder.
+func (s *Source) Split(ctx context.Context) (chains.BlockRef, *chains.Split) {
+	ref := func(h *header, err error) (chains.BlockRef, error) {
+		if err != nil {
+			return chains.BlockRef{}, err
+		}
+		return h.ref(), nil
+	}
+	return s.pool.Split(ctx,
+		func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) {
+			return ref(headerBy(ctx, u, "latest"))
+		},
+		func(ctx context.Context, u *rpc.Upstream, height uint64) (chains.BlockRef, error) {
+			return ref(headerAt(ctx, u, height))
+		})
 }
 
 // Ref implements chains.Source.
@@ -80,6 +91,15 @@ func headerBy(ctx context.Context, u *rpc.Upstream, block string) (*header, erro
 		return nil, absent(err)
 	}
 	return decodeHeader(text)
+}
+
+// headerAt asks one node for the header at a height of its best chain.
+func headerAt(ctx context.Context, u *rpc.Upstream, height uint64) (*header, error) {
+	h, err := headerBy(ctx, u, hexNumber(height))
+	if err == nil && h.number != height {
+		return nil, unverified("structure", "asked for block %d, got %d", height, h.number)
+	}
+	return h, err
 }
 
 func (s *Source) headerOf(ctx context.Context, ask func(context.Context, *rpc.Upstream) (*header, error)) (h *header, err error) {

@@ -38,6 +38,7 @@ type Source struct {
 
 var (
 	_ chains.Source          = (*Source)(nil)
+	_ chains.SplitFinder     = (*Source)(nil)
 	_ chains.Wallets         = (*Source)(nil)
 	_ chains.FeeEstimator    = (*Source)(nil)
 	_ chains.TransferBuilder = (*Source)(nil)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"tallyd/chains"
 )
@@ -29,12 +28,7 @@ var severity = []chains.RefusalReason{
 // by Do.
 func (p *Pool) Tell(ctx context.Context, send func(ctx context.Context, u *Upstream) error) error {
 	ready := p.ready(ctx)
-	errs := make([]error, len(ready))
-	var telling sync.WaitGroup
-	for i, u := range ready {
-		telling.Go(func() { errs[i] = p.ask(ctx, u, send) })
-	}
-	telling.Wait()
+	errs := p.each(ctx, ready, func(ctx context.Context, _ int, u *Upstream) error { return send(ctx, u) })
 	switch {
 	case slices.Contains(errs, nil):
 		return nil

@@ -343,7 +343,7 @@ RETURNING
     family,
     first_height = $3::bigint AS begun,
     custody,
-    (unproven OR coalesce(due <= $1::bigint, false) AND halted = '')::boolean AS settle
+    (unproven OR coalesce(due <= $1::bigint, false) AND halted = '' AND disputed = '')::boolean AS settle
 `
 
 type MoveTipParams struct {
@@ -407,6 +407,7 @@ SET
     state = 'starting',
     reason = '',
     halted = '',
+    disputed = '',
     updated_at = now()
 WHERE chain = $4
 `
@@ -426,6 +427,23 @@ func (q *Queries) ReplaceGenesis(ctx context.Context, arg ReplaceGenesisParams) 
 		arg.Maturity,
 		arg.Chain,
 	)
+	return err
+}
+
+const setDisputed = `-- name: SetDisputed :exec
+UPDATE cursors
+SET disputed = $1
+WHERE chain = $2
+`
+
+type SetDisputedParams struct {
+	Reason string
+	Chain  string
+}
+
+// SetDisputed says why nothing of a chain is credited for now, ” for nothing.
+func (q *Queries) SetDisputed(ctx context.Context, arg SetDisputedParams) error {
+	_, err := q.db.Exec(ctx, setDisputed, arg.Reason, arg.Chain)
 	return err
 }
 

@@ -595,6 +595,7 @@ CROSS JOIN LATERAL (
 JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
 WHERE c.chain = $1
 AND c.halted = ''
+AND c.disputed = ''
 AND d.state = 'confirming'
 AND d.received > 0
 AND coalesce(d.mature, 0) <= c.height
@@ -613,7 +614,7 @@ type DueDepositsRow struct {
 }
 
 // DueDeposits returns the deposits of a chain that may be credited now, in the
-// order in which they became so, or none while the chain's credits are halted.
+// order in which they became so, or none while the chain's credits are halted, or in dispute.
 func (q *Queries) DueDeposits(ctx context.Context, chain string) ([]DueDepositsRow, error) {
 	rows, err := q.db.Query(ctx, dueDeposits, chain)
 	if err != nil {
@@ -660,6 +661,7 @@ JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coales
 JOIN scripts AS s ON s.id = d.script_id
 WHERE c.chain = $1
 AND c.halted = ''
+AND c.disputed = ''
 AND (d.state = 'orphaned' OR d.state = 'confirming' AND d.received = 0)
 AND (d.state <> 'orphaned' OR s.history = 'complete')
 AND coalesce(d.mature, 0) <= c.height

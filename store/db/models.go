@@ -174,6 +174,7 @@ type Cursor struct {
 	Safe          int64
 	Reverted      int64
 	Policy        json.RawMessage
+	Disputed      string
 }
 
 type CustodyKey struct {

@@ -70,7 +70,7 @@ RETURNING
     family,
     first_height = @first::bigint AS begun,
     custody,
-    (unproven OR coalesce(due <= @height::bigint, false) AND halted = '')::boolean AS settle;
+    (unproven OR coalesce(due <= @height::bigint, false) AND halted = '' AND disputed = '')::boolean AS settle;
 
 -- name: HoldTip :one
 -- HoldTip locks the cursor row if its tip and lease are still as given.
@@ -124,6 +124,7 @@ SET
     state = 'starting',
     reason = '',
     halted = '',
+    disputed = '',
     updated_at = now()
 WHERE chain = @chain;
 
@@ -143,6 +144,12 @@ UPDATE cursors
 SET
     final = coalesce(sqlc.narg('final'), final),
     safe = coalesce(sqlc.narg('safe'), safe)
+WHERE chain = @chain;
+
+-- name: SetDisputed :exec
+-- SetDisputed says why nothing of a chain is credited for now, '' for nothing.
+UPDATE cursors
+SET disputed = @reason
 WHERE chain = @chain;
 
 -- name: SetStatus :one

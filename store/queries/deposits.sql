@@ -221,7 +221,7 @@ WHERE d.id = n.id;
 
 -- name: DueDeposits :many
 -- DueDeposits returns the deposits of a chain that may be credited now, in the
--- order in which they became so, or none while the chain's credits are halted.
+-- order in which they became so, or none while the chain's credits are halted, or in dispute.
 SELECT
     d.id,
     d.tenant,
@@ -241,6 +241,7 @@ CROSS JOIN LATERAL (
 JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
 WHERE c.chain = @chain
 AND c.halted = ''
+AND c.disputed = ''
 AND d.state = 'confirming'
 AND d.received > 0
 AND coalesce(d.mature, 0) <= c.height
@@ -266,6 +267,7 @@ JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coales
 JOIN scripts AS s ON s.id = d.script_id
 WHERE c.chain = @chain
 AND c.halted = ''
+AND c.disputed = ''
 AND (d.state = 'orphaned' OR d.state = 'confirming' AND d.received = 0)
 AND (d.state <> 'orphaned' OR s.history = 'complete')
 AND coalesce(d.mature, 0) <= c.height

@@ -21,18 +21,28 @@ ORDER BY seq
 LIMIT @rows;
 
 -- name: ChainEvents :execrows
--- ChainEvents writes one event for every realm with live accounts on a chain.
+-- ChainEvents writes one event for every realm with addresses of custody or live
+-- accounts on a chain.
 INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
-SELECT DISTINCT
-    a.tenant,
-    a.environment,
+SELECT
+    r.tenant,
+    r.environment,
     @type::text,
     c.chain,
     c.chain,
     c.status_version,
     jsonb_build_object('chain', c.chain, 'state', c.state, 'reason', c.reason, 'height', c.height, 'head', c.head)
 FROM cursors AS c
-JOIN accounts AS a ON a.chain = c.chain AND a.deleted_at IS NULL
+CROSS JOIN LATERAL (
+    SELECT a.tenant, a.environment
+    FROM accounts AS a
+    WHERE a.chain = c.chain
+    AND a.deleted_at IS NULL
+    UNION
+    SELECT a.tenant, a.environment
+    FROM addresses AS a
+    WHERE a.chain = c.chain
+) AS r
 WHERE c.chain = @chain;
 
 -- name: HoldNumbering :one

@@ -1,0 +1,91 @@
+package rpc
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tallyd/chains"
+)
+
+// splitTime bounds how long upstreams are waited for that are asked for their
+// opinion alone: a slow one has none, and makes nobody wait for ever.
+const splitTime = time.Second
+
+// each gives ask every upstream of some, all at the same time, and waits for all.
+// It returns the outcome of each. Faults are recorded as by Do.
+func (p *Pool) each(ctx context.Context, some []*Upstream, ask func(ctx context.Context, i int, u *Upstream) error) []error {
+	errs := make([]error, len(some))
+	var asking sync.WaitGroup
+	for i, u := range some {
+		asking.Go(func() {
+			errs[i] = p.ask(ctx, u, func(ctx context.Context, u *Upstream) error { return ask(ctx, i, u) })
+		})
+	}
+	asking.Wait()
+	return errs
+}
+
+// Split holds the branches of the upstreams against the one of the first that
+// answers, and returns that one's head and the first disagreement, or nil. head returns the best block
+// of one upstream, at the one it has at a height.
+//
+// Two are on one branch if they have the same block below the lower of their heads:
+// the heads themselves may differ for as long as a block takes to spread. One that
+// is behind is held against what it has; one that backs off, fails, or needs longer
+// than a second has no opinion.
+func (p *Pool) Split(ctx context.Context, head func(ctx context.Context, u *Upstream) (chains.BlockRef, error),
+	at func(ctx context.Context, u *Upstream, height uint64) (chains.BlockRef, error),
+) (chains.BlockRef, *chains.Split) {
+	open, _ := p.open(time.Now())
+	if len(open) < 2 {
+		return chains.BlockRef{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, splitTime)
+	defer cancel()
+	heads := make([]chains.BlockRef, len(open))
+	errs := p.each(ctx, open, func(ctx context.Context, i int, u *Upstream) (err error) {
+		heads[i], err = head(ctx, u)
+		return err
+	})
+	first := -1
+	for i := range open {
+		switch {
+		case errs[i] != nil:
+		case first < 0:
+			first = i
+		default:
+			if split := p.compare(ctx, [2]*Upstream{open[first], open[i]}, [2]chains.BlockRef{heads[first], heads[i]}, at); split != nil {
+				return heads[first], split
+			}
+		}
+	}
+	if first < 0 {
+		return chains.BlockRef{}, nil
+	}
+	return heads[first], nil
+}
+
+// compare holds two upstreams against each other.
+func (p *Pool) compare(ctx context.Context, two [2]*Upstream, heads [2]chains.BlockRef,
+	at func(ctx context.Context, u *Upstream, height uint64) (chains.BlockRef, error),
+) *chains.Split {
+	height := min(heads[0].Height, heads[1].Height)
+	if heads[0].Hash == heads[1].Hash || height == 0 {
+		return nil
+	}
+	height--
+	var blocks [2]chains.BlockRef
+	errs := p.each(ctx, two[:], func(ctx context.Context, i int, u *Upstream) (err error) {
+		blocks[i], err = at(ctx, u, height)
+		return err
+	})
+	if errs[0] != nil || errs[1] != nil || blocks[0].Hash == blocks[1].Hash {
+		return nil
+	}
+	return &chains.Split{
+		Height:    height,
+		Upstreams: [2]string{two[0].Name(), two[1].Name()},
+		Hashes:    [2]chains.Hash{blocks[0].Hash, blocks[1].Hash},
+	}
+}
