@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/rs/zerolog"
@@ -31,9 +32,10 @@ type Source struct {
 	log    zerolog.Logger
 	heads  *headFeed
 
-	mu      sync.Mutex
-	genesis *common.Hash               // of the first node that answered; guarded by mu
-	nodes   map[*rpc.Upstream]*ability // guarded by mu
+	mu       sync.Mutex
+	genesis  *common.Hash                 // of the first node that answered; guarded by mu
+	nodes    map[*rpc.Upstream]*ability   // guarded by mu
+	disputes map[common.Address]time.Time // contracts that nodes disagreed about, and when that was logged; guarded by mu
 }
 
 var (
@@ -70,6 +72,8 @@ func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (chains.Sou
 		tokens: map[common.Address]chains.Token{},
 		nodes:  map[*rpc.Upstream]*ability{},
 		log:    log,
+
+		disputes: map[common.Address]time.Time{},
 	}
 	for _, token := range spec.Tokens {
 		address, _, err := parseAddress(token.Contract)

@@ -258,7 +258,8 @@ func (r *stateReading) readCall(i int, a rpc.Response) error {
 		return err
 	}
 	amount, ok := returnedWord(text)
-	r.readings[i] = reading{amount: amount, known: ok}
+	// A node that gave up said nothing of the balance, which stays to be learnt.
+	r.readings[i] = reading{amount: amount, known: ok, open: !ok && outOfTime(a.Err)}
 	return nil
 }
 
@@ -272,7 +273,7 @@ func (r *stateReading) readHolding(i int, a rpc.Response) error {
 	answer, ok := returnedWord(text)
 	switch {
 	case !ok:
-		r.readings[i] = reading{known: !outOfTime(a.Err)}
+		r.readings[i] = reading{known: !outOfTime(a.Err), open: outOfTime(a.Err)}
 	case r.pairs[i].standard == chains.ERC1155:
 		r.readings[i] = reading{amount: answer, known: true}
 	default:
