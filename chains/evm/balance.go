@@ -24,9 +24,9 @@ func (p pair) native() bool { return p.contract == common.Address{} && p.standar
 // reading is what one node said of one pair.
 type reading struct {
 	amount word
-	known  bool // false: the contract has no such balance, unless open
+	known  bool // false: the contract has no such balance, unless left
 	proven bool
-	open   bool // nothing was learnt of it: to be asked again
+	left   string // why nothing was learnt of it, and it is to be asked again; ""
 }
 
 // Balances implements chains.BalanceReader. Native balances, and those of tokens
@@ -39,8 +39,9 @@ type reading struct {
 // A pair whose contract does not exist at that block, or fails to answer
 // balanceOf, is left out: it has no balance there that anybody could name. An
 // NFT whose contract names no owner is held by nobody, and has the balance 0.
-// What ran out of the node's time is unread, and so is an NFT, or a token that is
-// not listed, of which nodes say different things.
+// What ran out of every node's time is unread, and so is an NFT, or a token that
+// is not listed, of which nodes say different things or that makes each of them
+// fail.
 // Everything else is in the answer, in the order of touched, once.
 func (s *Source) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) (read []chains.Snapshot, unread []chains.Touch, err error) {
 	pairs, err := s.pairs(touched)
@@ -67,7 +68,8 @@ func (s *Source) Balances(ctx context.Context, at chains.BlockRef, touched []cha
 		switch {
 		case r.known:
 			read = append(read, chains.Snapshot{Script: script, Asset: asset, Amount: r.amount.amount(), At: at, Proof: proofs[i]})
-		case r.open:
+		case r.left != "":
+			s.leave(pairs[i].contract, r.left)
 			unread = append(unread, chains.Touch{Script: script, Asset: asset})
 		}
 	}
@@ -127,8 +129,12 @@ func (s *Source) confirm(ctx context.Context, first *rpc.Upstream, at chains.Blo
 		proofs[i] = chains.Asserted
 		if r.proven {
 			proofs[i] = chains.Proven
-		} else if r.known {
+			continue
+		}
+		if r.known {
 			votes[i] = []word{r.amount}
+		}
+		if r.known || r.left != "" {
 			open = append(open, i)
 		}
 	}
@@ -158,8 +164,7 @@ func (s *Source) confirm(ctx context.Context, first *rpc.Upstream, at chains.Blo
 		default:
 			// Anybody can make a contract that answers each node otherwise: it
 			// must not keep the balances of others from being read.
-			readings[i] = reading{open: true}
-			s.disputed(pairs[i].contract)
+			readings[i] = reading{left: "nodes disagree"}
 		}
 	}
 	return proofs, nil
@@ -180,6 +185,9 @@ func vote(r *reading, proof *chains.Proof, votes *[]word, other reading) bool {
 			r.amount, *proof = said, chains.Confirmed
 			return true
 		}
+	}
+	if !r.known {
+		*r = other
 	}
 	*votes = append(*votes, other.amount)
 	return false

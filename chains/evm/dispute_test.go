@@ -23,6 +23,9 @@ func TestDisputes(t *testing.T) {
 	hostile := v.deploy("Token", "Hostile", "HOS", 50)
 	collection := v.deploy("Token", "Editions", "EDS", 0)
 	gaveUp := map[string]any{"code": -32000, "message": "execution aborted (timeout = 5s)"}
+	broke := map[string]any{"code": -32000, "message": "the answer of this contract is too much"}
+	reverted := map[string]any{"code": 3, "message": "execution reverted"}
+	busy := map[string]any{"code": -32005, "message": "limit exceeded"}
 	says := func(n int) string { return "0x" + common.Bytes2Hex(packNumber(n)) }
 	// swap replaces one answer of a method by another.
 	swap := func(method string, from, to any) lie {
@@ -49,26 +52,30 @@ func TestDisputes(t *testing.T) {
 		name   string
 		spec   chains.Spec // its nodes are those below
 		nodes  []*devNode
-		unread bool  // alice's balance of the hostile token, and nothing else
+		left   int   // balances of the hostile token that are in no answer: alice's
+		unread bool  // they are to be asked again
 		want   error // of the whole reading
 		lines  int   // that name the contract in the log, after two readings
 	}{
-		{"Unlisted", v.spec(-1), two(swap("eth_call", says(50), says(51))), true, nil, 1},
+		{"Unlisted", v.spec(-1), two(swap("eth_call", says(50), says(51))), 1, true, nil, 1},
 		{"UnlistedThreeSayThree", v.spec(-1), append(two(swap("eth_call", says(50), says(51))),
-			startLiar(t, v.devNode, swap("eth_call", says(50), says(52)))), true, nil, 1},
+			startLiar(t, v.devNode, swap("eth_call", says(50), says(52)))), 1, true, nil, 1},
 		{"UnlistedTwoAgainstOne", v.spec(-1), append(two(swap("eth_call", says(50), says(51))),
-			startLiar(t, v.devNode, in("", nil))), false, nil, 0},
-		{"OutOfTime", v.spec(-1), two(swap("eth_call", says(50), gaveUp)), true, nil, 0},
-		{"Listed", listed, two(swap("eth_call", says(50), says(51))), false, chains.ErrUnverified, 0},
-		{"Native", v.spec(-1), both(refuse("eth_getProof"), swap("eth_getBalance", "0x171", "0x172")), false, chains.ErrUnverified, 0},
+			startLiar(t, v.devNode, in("", nil))), 0, false, nil, 0},
+		{"OutOfTime", v.spec(-1), two(swap("eth_call", says(50), gaveUp))[:1], 1, true, nil, 1},
+		{"OutOfTimeOfOne", v.spec(-1), two(swap("eth_call", says(50), gaveUp)), 0, false, nil, 0},
+		{"UnlistedBreaks", v.spec(-1), two(swap("eth_call", says(50), broke))[:1], 1, true, nil, 1},
+		{"UnlistedBreaksOne", v.spec(-1), two(swap("eth_call", says(50), broke)), 0, false, nil, 0},
+		{"UnlistedReverts", v.spec(-1), two(swap("eth_call", says(50), reverted))[:1], 1, false, nil, 0},
+		{"Listed", listed, two(swap("eth_call", says(50), says(51))), 0, false, chains.ErrUnverified, 0},
+		{"Native", v.spec(-1), both(refuse("eth_getProof"), swap("eth_getBalance", "0x171", "0x172")), 0, false, chains.ErrUnverified, 0},
 		{"NativeBesideUnlisted", v.spec(-1), both(refuse("eth_getProof"), swap("eth_getBalance", "0x171", "0x172"),
-			swap("eth_call", says(50), says(51))), false, chains.ErrUnverified, -1},
+			swap("eth_call", says(50), says(51))), 0, false, chains.ErrUnverified, -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tt.spec.Upstreams = spec(tt.nodes...).Upstreams
-			var log bytes.Buffer
-			source, err := Open(t.Context(), tt.spec, zerolog.New(&log))
+						var log bytes.Buffer
+			source, err := Open(t.Context(), withNodes(tt.spec, tt.nodes), zerolog.New(&log))
 			require.NoError(t, err)
 			t.Cleanup(source.Close)
 			s := source.(*Source)
@@ -88,7 +95,7 @@ func TestDisputes(t *testing.T) {
 				for _, snap := range read {
 					require.Equal(t, v.oracle(t, snap), snap.Amount.String())
 				}
-				require.Len(t, read, len(touched)-len(unread))
+				require.Len(t, read, len(touched)-tt.left)
 				if tt.unread {
 					require.Equal(t, []chains.Touch{disputed}, unread)
 				} else {
@@ -96,10 +103,27 @@ func TestDisputes(t *testing.T) {
 				}
 			}
 			if tt.lines >= 0 {
-				require.Equal(t, tt.lines, strings.Count(log.String(), "nodes disagree about a token"))
+				require.Equal(t, tt.lines, strings.Count(log.String(), "balances of a token left for later"))
 				require.Equal(t, tt.lines, strings.Count(log.String(), `"contract":"`+hostile.Hex()+`"`))
 			}
 			require.NotContains(t, log.String(), strings.TrimPrefix(alice.Hex(), "0x"), "no account stands in the log")
+		})
+	}
+
+	// What says something of the node is not taken for the doing of a contract.
+	for name, settings := range map[string]chains.Spec{
+		"ListedBreaks": withNodes(listed, two(swap("eth_call", says(50), broke))[:1]),
+		"Busy":         withNodes(v.spec(-1), two(swap("eth_call", says(50), busy))[:1]),
+		"NoMethod":     withNodes(v.spec(-1), two(swap("eth_call", says(50), errNoMethod))[:1]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, settings)
+			head, err := s.Head(t.Context())
+			require.NoError(t, err)
+			token := chains.TokenID(s.Chain().ID, hostile.Hex())
+			_, _, err = s.Balances(t.Context(), head, append(v.touches(s), chains.Touch{Script: alice[:], Asset: token}))
+			require.NotZero(t, rpc.Code(err))
 		})
 	}
 
@@ -124,6 +148,12 @@ func TestDisputes(t *testing.T) {
 	})
 }
 
+// withNodes returns the settings of a chain with other nodes.
+func withNodes(s chains.Spec, nodes []*devNode) chains.Spec {
+	s.Upstreams = spec(nodes...).Upstreams
+	return s
+}
+
 // made answers every call of a contract with a word.
 func made(method string, result any, word string) any {
 	if method == "eth_call" {
@@ -132,22 +162,22 @@ func made(method string, result any, word string) any {
 	return result
 }
 
-// TestDisputesAreLoggedRarely holds the lines that strangers can cause to a bound.
-func TestDisputesAreLoggedRarely(t *testing.T) {
+// TestLeftTokensAreLoggedRarely holds the lines that strangers can cause to a bound.
+func TestLeftTokensAreLoggedRarely(t *testing.T) {
 	t.Parallel()
-	s := &Source{disputes: map[common.Address]time.Time{}, nodes: map[*rpc.Upstream]*ability{}}
+	s := &Source{left: map[common.Address]time.Time{}, nodes: map[*rpc.Upstream]*ability{}}
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	require.True(t, s.noteDispute(fresh(0), now))
-	require.False(t, s.noteDispute(fresh(0), now.Add(disputeQuiet-1)))
-	require.True(t, s.noteDispute(fresh(0), now.Add(disputeQuiet)), "it goes on")
+	require.True(t, s.noteLeft(fresh(0), now))
+	require.False(t, s.noteLeft(fresh(0), now.Add(leaveQuiet-1)))
+	require.True(t, s.noteLeft(fresh(0), now.Add(leaveQuiet)), "it goes on")
 	told := 1
-	for i := range 3 * maxDisputes {
-		if s.noteDispute(fresh(i+1), now.Add(disputeQuiet)) {
+	for i := range 3 * maxLeft {
+		if s.noteLeft(fresh(i+1), now.Add(leaveQuiet)) {
 			told++
 		}
 	}
-	require.Equal(t, maxDisputes, told)
-	require.Len(t, s.disputes, maxDisputes)
-	require.True(t, s.noteDispute(fresh(1), now.Add(2*disputeQuiet)))
-	require.Len(t, s.disputes, 1)
+	require.Equal(t, maxLeft, told)
+	require.Len(t, s.left, maxLeft)
+	require.True(t, s.noteLeft(fresh(1), now.Add(2*leaveQuiet)))
+	require.Len(t, s.left, 1)
 }

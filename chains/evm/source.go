@@ -35,7 +35,7 @@ type Source struct {
 	mu       sync.Mutex
 	genesis  *common.Hash                 // of the first node that answered; guarded by mu
 	nodes    map[*rpc.Upstream]*ability   // guarded by mu
-	disputes map[common.Address]time.Time // contracts that nodes disagreed about, and when that was logged; guarded by mu
+	left map[common.Address]time.Time // contracts whose balances were left for later, and when that was logged; guarded by mu
 }
 
 var (
@@ -73,7 +73,7 @@ func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (chains.Sou
 		nodes:  map[*rpc.Upstream]*ability{},
 		log:    log,
 
-		disputes: map[common.Address]time.Time{},
+		left: map[common.Address]time.Time{},
 	}
 	for _, token := range spec.Tokens {
 		address, _, err := parseAddress(token.Contract)
