@@ -74,7 +74,7 @@ func TestDisputes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-						var log bytes.Buffer
+			var log bytes.Buffer
 			source, err := Open(t.Context(), withNodes(tt.spec, tt.nodes), zerolog.New(&log))
 			require.NoError(t, err)
 			t.Cleanup(source.Close)
@@ -114,7 +114,7 @@ func TestDisputes(t *testing.T) {
 	for name, settings := range map[string]chains.Spec{
 		"ListedBreaks": withNodes(listed, two(swap("eth_call", says(50), broke))[:1]),
 		"Busy":         withNodes(v.spec(-1), two(swap("eth_call", says(50), busy))[:1]),
-		"NoMethod":     withNodes(v.spec(-1), two(swap("eth_call", says(50), errNoMethod))[:1]),
+		"NoMethod":     spec(startLiar(t, v.devNode, refuse("eth_call"))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

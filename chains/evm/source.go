@@ -32,10 +32,10 @@ type Source struct {
 	log    zerolog.Logger
 	heads  *headFeed
 
-	mu       sync.Mutex
-	genesis  *common.Hash                 // of the first node that answered; guarded by mu
-	nodes    map[*rpc.Upstream]*ability   // guarded by mu
-	left map[common.Address]time.Time // contracts whose balances were left for later, and when that was logged; guarded by mu
+	mu      sync.Mutex
+	genesis *common.Hash                 // of the first node that answered; guarded by mu
+	nodes   map[*rpc.Upstream]*ability   // guarded by mu
+	left    map[common.Address]time.Time // contracts whose balances were left for later, and when that was logged; guarded by mu
 }
 
 var (
