@@ -158,7 +158,11 @@ type BalanceReader interface {
 	// Balances reads each touched balance at the block with a hash, and gives
 	// each its proof level. It returns ErrNotFound when the node no longer,
 	// or not yet, has the state of that block.
-	Balances(ctx context.Context, at BlockRef, touched []Touch) ([]Snapshot, error)
+	//
+	// Unread are those of touched of which nothing could be learnt by the doing
+	// of their contract: they are to be asked again. What is in neither has no
+	// balance there.
+	Balances(ctx context.Context, at BlockRef, touched []Touch) (read []Snapshot, unread []Touch, err error)
 }
 
 // TokenReader is a Source that can read what a token calls itself.

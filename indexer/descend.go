@@ -105,7 +105,7 @@ func (p *pass) readBalances(ctx context.Context, touched []chains.Touch) ([]chai
 		return nil, fmt.Errorf("read the tip: %w", err)
 	}
 	if !tip.Hash.IsZero() {
-		snapshots, err := reader.Balances(ctx, tip, touched)
+		snapshots, _, err := reader.Balances(ctx, tip, touched)
 		if err == nil {
 			return snapshots, nil
 		}
@@ -115,7 +115,7 @@ func (p *pass) readBalances(ctx context.Context, touched []chains.Touch) ([]chai
 	if err != nil {
 		return nil, fmt.Errorf("ask for the head: %w", err)
 	}
-	snapshots, err := reader.Balances(ctx, head, touched)
+	snapshots, _, err := reader.Balances(ctx, head, touched)
 	if err != nil {
 		return nil, fmt.Errorf("read %d opening balances at block %d: %w", len(touched), head.Height, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -439,17 +438,11 @@ func (f *Follower) balances(ctx context.Context, at chains.BlockRef, touched []c
 	if at.Height+f.cfg.StateDepth < f.head.Height {
 		return nil, touched
 	}
-	snapshots, err := reader.Balances(ctx, at, touched)
+	snapshots, unread, err := reader.Balances(ctx, at, touched)
 	if err != nil {
 		f.log.Warn().Err(err).Uint64("height", at.Height).Int("balances", len(touched)).Msg("balances left for later")
 		return nil, touched
 	}
-	// A token that names no balance has none. Of an NFT that nothing was learnt of
-	// there is still something to learn.
-	unread := slices.DeleteFunc(unnamed(touched, snapshots), func(t chains.Touch) bool {
-		_, isNFT := t.Asset.NFT()
-		return !isNFT
-	})
 	return snapshots, unread
 }
 
@@ -491,7 +484,7 @@ func (f *Follower) Refresh(ctx context.Context) (int, error) {
 	if len(stale) == 0 {
 		return 0, nil
 	}
-	snapshots, err := reader.Balances(ctx, tip, stale)
+	snapshots, _, err := reader.Balances(ctx, tip, stale)
 	if err != nil {
 		return 0, fmt.Errorf("read %d balances at block %d: %w", len(stale), tip.Height, err)
 	}

@@ -43,7 +43,7 @@ func stateNow(ctx context.Context, source chains.Source, reader chains.BalanceRe
 	for i, asset := range assets {
 		touched[i] = chains.Touch{Script: script, Asset: asset}
 	}
-	all, err := reader.Balances(ctx, head, touched)
+	all, _, err := reader.Balances(ctx, head, touched)
 	if err != nil {
 		return nil, fmt.Errorf("read balances at block %d: %w", head.Height, err)
 	}

@@ -24,25 +24,29 @@ func (p pair) native() bool { return p.contract == common.Address{} && p.standar
 // reading is what one node said of one pair.
 type reading struct {
 	amount word
-	known  bool // false: the contract has no such balance
+	known  bool // false: the contract has no such balance, unless left
 	proven bool
+	left   string // why nothing was learnt of it, and it is to be asked again; ""
 }
 
 // Balances implements chains.BalanceReader. Native balances, and those of tokens
 // whose slot the operator knows, are proven against the state root of the block;
 // a token's proof must also agree with its balanceOf, so that a wrong slot is
 // found. What only a node says is asked of another, and confirmed if two say the
-// same; if no two of those asked do, the error is chains.ErrUnverified.
+// same. If no two of those asked do, of the native coin or of a token that the
+// operator lists, the error is chains.ErrUnverified: one of the nodes lies.
 //
 // A pair whose contract does not exist at that block, or fails to answer
 // balanceOf, is left out: it has no balance there that anybody could name. An
-// NFT whose contract names no owner is held by nobody, and has the balance 0; one
-// of which nodes say different things is left out.
+// NFT whose contract names no owner is held by nobody, and has the balance 0.
+// What ran out of every node's time is unread, and so is an NFT, or a token that
+// is not listed, of which nodes say different things or that makes each of them
+// fail.
 // Everything else is in the answer, in the order of touched, once.
-func (s *Source) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) ([]chains.Snapshot, error) {
+func (s *Source) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) (read []chains.Snapshot, unread []chains.Touch, err error) {
 	pairs, err := s.pairs(touched)
 	if err != nil || len(pairs) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	var readings []reading
 	var first *rpc.Upstream
@@ -52,25 +56,24 @@ func (s *Source) Balances(ctx context.Context, at chains.BlockRef, touched []cha
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read %d balances at block %s: %w", len(pairs), at.Hash, err)
+		return nil, nil, fmt.Errorf("read %d balances at block %s: %w", len(pairs), at.Hash, err)
 	}
 	proofs, err := s.confirm(ctx, first, at, pairs, readings)
 	if err != nil {
-		return nil, fmt.Errorf("read %d balances at block %s: %w", len(pairs), at.Hash, err)
+		return nil, nil, fmt.Errorf("read %d balances at block %s: %w", len(pairs), at.Hash, err)
 	}
-	snapshots := make([]chains.Snapshot, 0, len(pairs))
+	read = make([]chains.Snapshot, 0, len(pairs))
 	for i, r := range readings {
-		if r.known {
-			snapshots = append(snapshots, chains.Snapshot{
-				Script: bytes.Clone(pairs[i].holder[:]),
-				Asset:  s.asset(pairs[i]),
-				Amount: r.amount.amount(),
-				At:     at,
-				Proof:  proofs[i],
-			})
+		script, asset := bytes.Clone(pairs[i].holder[:]), s.asset(pairs[i])
+		switch {
+		case r.known:
+			read = append(read, chains.Snapshot{Script: script, Asset: asset, Amount: r.amount.amount(), At: at, Proof: proofs[i]})
+		case r.left != "":
+			s.leave(pairs[i].contract, r.left)
+			unread = append(unread, chains.Touch{Script: script, Asset: asset})
 		}
 	}
-	return snapshots, nil
+	return read, unread, nil
 }
 
 // pairs returns what is touched, each once.
@@ -108,6 +111,13 @@ func (s *Source) asset(p pair) chains.AssetID {
 	return s.rules.token(p.contract)
 }
 
+// vouched reports whether a balance is one that no stranger's contract answers
+// for: then nodes that differ are to be told apart, and not the contract.
+func (s *Source) vouched(p pair) bool {
+	_, listed := s.tokens[p.contract]
+	return p.native() || listed && p.standard == ""
+}
+
 // confirm asks other nodes for what the first only asserted, until two say the
 // same of each, and returns the level of each. It puts the value two agree on
 // into readings.
@@ -119,8 +129,12 @@ func (s *Source) confirm(ctx context.Context, first *rpc.Upstream, at chains.Blo
 		proofs[i] = chains.Asserted
 		if r.proven {
 			proofs[i] = chains.Proven
-		} else if r.known {
+			continue
+		}
+		if r.known {
 			votes[i] = []word{r.amount}
+		}
+		if r.known || r.left != "" {
 			open = append(open, i)
 		}
 	}
@@ -142,15 +156,15 @@ func (s *Source) confirm(ctx context.Context, first *rpc.Upstream, at chains.Blo
 		open = still
 	}
 	for _, i := range open {
-		if len(votes[i]) > 1 && pairs[i].standard != "" {
-			// Anybody can make a collection that answers each node otherwise: it
-			// must not keep the balances of others from being read.
-			readings[i].known = false
-			continue
-		}
-		if len(votes[i]) > 1 {
+		switch {
+		case len(votes[i]) < 2:
+		case s.vouched(pairs[i]):
 			return nil, unverified("balance", "upstreams disagree on %s of %s: %s and %s",
 				s.asset(pairs[i]), pairs[i].holder, votes[i][0].amount(), votes[i][1].amount())
+		default:
+			// Anybody can make a contract that answers each node otherwise: it
+			// must not keep the balances of others from being read.
+			readings[i] = reading{left: "nodes disagree"}
 		}
 	}
 	return proofs, nil
@@ -171,6 +185,9 @@ func vote(r *reading, proof *chains.Proof, votes *[]word, other reading) bool {
 			r.amount, *proof = said, chains.Confirmed
 			return true
 		}
+	}
+	if !r.known {
+		*r = other
 	}
 	*votes = append(*votes, other.amount)
 	return false

@@ -110,7 +110,7 @@ func TestBalances(t *testing.T) {
 			require.NoError(t, err)
 			for _, at := range []chains.BlockRef{head, past} {
 				touched := v.touches(s)
-				snaps, err := s.Balances(t.Context(), at, append(touched, touched[0]))
+				snaps, _, err := s.Balances(t.Context(), at, append(touched, touched[0]))
 				require.NoError(t, err)
 				require.Len(t, snaps, len(touched))
 				for i, snap := range snaps {
@@ -190,7 +190,7 @@ func TestLiesAboutBalances(t *testing.T) {
 			check := func(s *Source, want error) {
 				head, err := s.Head(t.Context())
 				require.NoError(t, err)
-				snaps, err := s.Balances(t.Context(), head, v.touches(s))
+				snaps, _, err := s.Balances(t.Context(), head, v.touches(s))
 				require.ErrorIs(t, err, want)
 				if want != nil {
 					require.Empty(t, snaps)
@@ -212,7 +212,7 @@ func TestLiesAboutBalances(t *testing.T) {
 		s := open(t, v.spec(-1, liar, v.devNode, startLiar(t, v.devNode, in("", nil))))
 		head, err := s.Head(t.Context())
 		require.NoError(t, err)
-		snaps, err := s.Balances(t.Context(), head, v.touches(s))
+		snaps, _, err := s.Balances(t.Context(), head, v.touches(s))
 		require.NoError(t, err)
 		for _, snap := range snaps {
 			require.Equal(t, v.oracle(t, snap), snap.Amount.String())
@@ -245,7 +245,7 @@ func TestHostileTokens(t *testing.T) {
 	for _, contract := range []common.Address{mover, burner, pretender, v.token, second, bob} {
 		touched = append(touched, chains.Touch{Script: alice[:], Asset: token(contract)})
 	}
-	snaps, err := s.Balances(t.Context(), head, touched)
+	snaps, _, err := s.Balances(t.Context(), head, touched)
 	require.NoError(t, err)
 	// The burner and the pretender fail, and bob is no contract: they have no
 	// balance to name.
@@ -276,7 +276,7 @@ func TestBalancesAtTheFirstBlock(t *testing.T) {
 	s := open(t, spec(node))
 	head, err := s.Head(context.Background())
 	require.NoError(t, err)
-	snaps, err := s.Balances(t.Context(), head, []chains.Touch{{Script: alice[:], Asset: s.Chain().Native.ID}})
+	snaps, _, err := s.Balances(t.Context(), head, []chains.Touch{{Script: alice[:], Asset: s.Chain().Native.ID}})
 	require.NoError(t, err)
 	require.Equal(t, "10000000000000000000000", snaps[0].Amount.String())
 	require.Equal(t, chains.Asserted, snaps[0].Proof)

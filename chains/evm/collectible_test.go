@@ -54,7 +54,7 @@ func (g *gallery) do(to, signature string, args ...any) (chains.Match, chains.Bl
 // held returns what the contracts say, at a block, of everything that was touched.
 func (g *gallery) held(at chains.BlockRef, m chains.Match) []string {
 	g.t.Helper()
-	snapshots, err := g.source.Balances(g.t.Context(), at, m.Touched)
+	snapshots, _, err := g.source.Balances(g.t.Context(), at, m.Touched)
 	require.NoError(g.t, err)
 	lines := []string{}
 	for _, s := range snapshots {
@@ -187,7 +187,7 @@ func TestNFTRules(t *testing.T) {
 	t.Run("NoContractThere", func(t *testing.T) { //nolint:paralleltest // as above
 		_, at := g.do(g.single, "move(address,uint256)", alice.Hex(), int64(12))
 		gone := g.source.rules.nft(chains.ERC1155, carol, wordFromUint64(1))
-		snapshots, err := g.source.Balances(t.Context(), at, []chains.Touch{{Script: bob[:], Asset: gone}})
+		snapshots, _, err := g.source.Balances(t.Context(), at, []chains.Touch{{Script: bob[:], Asset: gone}})
 		require.NoError(t, err)
 		require.Len(t, snapshots, 1)
 		require.True(t, snapshots[0].Amount.IsZero())

@@ -80,7 +80,7 @@ func TestGeth(t *testing.T) {
 		}
 	}
 	require.True(t, withdrawn)
-	snaps, err := s.Balances(t.Context(), head, []chains.Touch{
+	snaps, _, err := s.Balances(t.Context(), head, []chains.Touch{
 		{Script: bob[:], Asset: s.Chain().Native.ID}, {Script: bob[:], Asset: chains.TokenID(s.Chain().ID, token.Hex())},
 	})
 	require.NoError(t, err)
@@ -94,6 +94,6 @@ func TestGeth(t *testing.T) {
 	require.ErrorIs(t, err, chains.ErrNotFound)
 	_, err = s.Block(t.Context(), chains.Hash{1})
 	require.ErrorIs(t, err, chains.ErrNotFound)
-	_, err = s.Balances(t.Context(), chains.BlockRef{Height: 1, Hash: chains.Hash{1}}, []chains.Touch{{Script: bob[:], Asset: s.Chain().Native.ID}})
+	_, _, err = s.Balances(t.Context(), chains.BlockRef{Height: 1, Hash: chains.Hash{1}}, []chains.Touch{{Script: bob[:], Asset: s.Chain().Native.ID}})
 	require.ErrorIs(t, err, chains.ErrNotFound)
 }

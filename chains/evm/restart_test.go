@@ -43,7 +43,7 @@ func TestRestartedAnvil(t *testing.T) {
 		require.NoError(t, err)
 		_, err = s.Block(t.Context(), ref.Hash)
 		require.NoError(t, err)
-		snaps, err := s.Balances(t.Context(), ref, []chains.Touch{
+		snaps, _, err := s.Balances(t.Context(), ref, []chains.Touch{
 			{Script: bob[:], Asset: s.Chain().Native.ID}, {Script: bob[:], Asset: s.rules.token(token)},
 		})
 		require.NoError(t, err)

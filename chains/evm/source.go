@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/rs/zerolog"
@@ -32,8 +33,9 @@ type Source struct {
 	heads  *headFeed
 
 	mu      sync.Mutex
-	genesis *common.Hash               // of the first node that answered; guarded by mu
-	nodes   map[*rpc.Upstream]*ability // guarded by mu
+	genesis *common.Hash                 // of the first node that answered; guarded by mu
+	nodes   map[*rpc.Upstream]*ability   // guarded by mu
+	left    map[common.Address]time.Time // contracts whose balances were left for later, and when that was logged; guarded by mu
 }
 
 var (
@@ -71,6 +73,8 @@ func Open(ctx context.Context, spec chains.Spec, log zerolog.Logger) (chains.Sou
 		tokens: map[common.Address]chains.Token{},
 		nodes:  map[*rpc.Upstream]*ability{},
 		log:    log,
+
+		left: map[common.Address]time.Time{},
 	}
 	for _, token := range spec.Tokens {
 		address, _, err := parseAddress(token.Contract)

@@ -128,7 +128,7 @@ func TestNotFound(t *testing.T) {
 	require.ErrorIs(t, err, chains.ErrNotFound)
 	_, err = s.Block(t.Context(), chains.Hash{1})
 	require.ErrorIs(t, err, chains.ErrNotFound)
-	_, err = s.Balances(t.Context(), chains.BlockRef{Hash: chains.Hash{1}, Height: 9}, []chains.Touch{{Script: bob[:], Asset: s.Chain().Native.ID}})
+	_, _, err = s.Balances(t.Context(), chains.BlockRef{Hash: chains.Hash{1}, Height: 9}, []chains.Touch{{Script: bob[:], Asset: s.Chain().Native.ID}})
 	require.ErrorIs(t, err, chains.ErrNotFound)
 	require.True(t, s.Health()[0].OK, "an honest answer is no fault")
 }
@@ -157,7 +157,7 @@ func TestReorg(t *testing.T) {
 		require.Equal(t, ref, b.Ref())
 		hash = ref.Parent
 	}
-	snaps, err := s.Balances(t.Context(), after, []chains.Touch{{Script: bob[:], Asset: s.Chain().Native.ID}})
+	snaps, _, err := s.Balances(t.Context(), after, []chains.Touch{{Script: bob[:], Asset: s.Chain().Native.ID}})
 	require.NoError(t, err)
 	require.Equal(t, "10000000000000000000001", snaps[0].Amount.String())
 	require.Equal(t, chains.Proven, snaps[0].Proof)

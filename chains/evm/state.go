@@ -255,10 +255,13 @@ func (r *stateReading) readBalance(i int, a rpc.Response) error {
 func (r *stateReading) readCall(i int, a rpc.Response) error {
 	text, err := r.returned(a)
 	if err != nil {
-		return err
+		return r.fail(i, err)
 	}
 	amount, ok := returnedWord(text)
 	r.readings[i] = reading{amount: amount, known: ok}
+	if outOfTime(a.Err) {
+		r.readings[i].left = "out of time"
+	}
 	return nil
 }
 
@@ -267,12 +270,14 @@ func (r *stateReading) readCall(i int, a rpc.Response) error {
 func (r *stateReading) readHolding(i int, a rpc.Response) error {
 	text, err := r.returned(a)
 	if err != nil {
-		return err
+		return r.fail(i, err)
 	}
 	answer, ok := returnedWord(text)
 	switch {
+	case !ok && outOfTime(a.Err):
+		r.readings[i] = reading{left: "out of time"}
 	case !ok:
-		r.readings[i] = reading{known: !outOfTime(a.Err)}
+		r.readings[i] = reading{known: true}
 	case r.pairs[i].standard == chains.ERC1155:
 		r.readings[i] = reading{amount: answer, known: true}
 	default:
@@ -283,6 +288,18 @@ func (r *stateReading) readHolding(i int, a rpc.Response) error {
 			r.readings[i].amount = wordFromUint64(1)
 		}
 	}
+	return nil
+}
+
+// fail returns what a call that a node could not make means for the reading. If
+// it is of a stranger's contract, that is left, and nothing beside it: the contract
+// may be why. What says that the node is busy, or lacks the method or the state,
+// is of the node.
+func (r *stateReading) fail(i int, err error) error {
+	if r.vouched(r.pairs[i]) || rpc.Code(err) == 0 || rpc.Busy(err) || isMissingMethod(err) || errors.Is(err, chains.ErrNotFound) {
+		return err
+	}
+	r.readings[i] = reading{left: err.Error()}
 	return nil
 }
 

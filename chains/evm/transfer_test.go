@@ -125,7 +125,7 @@ func TestTransfer(t *testing.T) {
 
 		head, err := source.Head(t.Context())
 		require.NoError(t, err)
-		balances, err := source.Balances(t.Context(), head, []chains.Touch{{Script: order.To, Asset: order.Asset}})
+		balances, _, err := source.Balances(t.Context(), head, []chains.Touch{{Script: order.To, Asset: order.Asset}})
 		require.NoError(t, err)
 		require.Equal(t, order.Amount.String(), balances[0].Amount.String())
 	}
@@ -187,7 +187,7 @@ func balanceAt(t *testing.T, source *Source, holder common.Address, asset chains
 	t.Helper()
 	head, err := source.Head(t.Context())
 	require.NoError(t, err)
-	balances, err := source.Balances(t.Context(), head, []chains.Touch{{Script: holder[:], Asset: asset}})
+	balances, _, err := source.Balances(t.Context(), head, []chains.Touch{{Script: holder[:], Asset: asset}})
 	require.NoError(t, err)
 	return balances[0].Amount.String()
 }

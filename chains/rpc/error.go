@@ -34,6 +34,9 @@ func Code(err error) int {
 	return 0
 }
 
+// Busy reports whether a node's answer says "not now" rather than "no".
+func Busy(err error) bool { return isBusy(Code(err)) }
+
 // StatusError is an HTTP answer that is neither a JSON-RPC answer nor a body
 // that was asked for. 404, 400, 405 and 501 are answers to a Get; every other
 // one is a fault of the upstream.

@@ -386,7 +386,7 @@ func (s timedSource) Block(ctx context.Context, hash chains.Hash) (chains.Block,
 	return timedBlock{block, s.spent}, err
 }
 
-func (s timedSource) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) ([]chains.Snapshot, error) {
+func (s timedSource) Balances(ctx context.Context, at chains.BlockRef, touched []chains.Touch) ([]chains.Snapshot, []chains.Touch, error) {
 	defer s.spent.balances.since(time.Now())
 	return s.evmSource.Balances(ctx, at, touched)
 }
