@@ -10,9 +10,6 @@ import (
 // a Config that nobody filled in.
 type Switch struct{ off bool }
 
-// Off is a Switch that was turned off.
-func Off() Switch { return Switch{off: true} }
-
 // On reports whether the switch is on.
 func (s Switch) On() bool { return !s.off }
 

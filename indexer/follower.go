@@ -77,9 +77,6 @@ func NewFollower(source chains.Source, ports Ports, cfg FollowConfig, cursor Cur
 // Close ends what the follower reads ahead.
 func (f *Follower) Close() { f.blocks.drop() }
 
-// Cursor returns the cursor after the last step.
-func (f *Follower) Cursor() Cursor { return f.cursor }
-
 // Step moves the tip forward, by one block near the head, or back by one, or finds
 // that there is nothing to do. It returns ErrStale when the lease is lost.
 func (f *Follower) Step(ctx context.Context) (moved bool, err error) {

@@ -103,12 +103,6 @@ type VenueBalance struct {
 	Holdings []VenueHolding // by wallet and code
 }
 
-// VenuePast is what an account held of one asset at a past time.
-type VenuePast struct {
-	AccountID uuid.UUID
-	VenueHolding
-}
-
 // VenueMovement is one row of a venue's history as it stands in the ledger.
 type VenueMovement struct {
 	venue.Movement

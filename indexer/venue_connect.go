@@ -77,22 +77,11 @@ func (e *FieldsError) Unwrap() error { return e.Cause }
 // has it connected already, and a *venue.Error what the venue said instead. When
 // it returns nil the account is durable.
 func (c VenueConnections) Connect(ctx context.Context, asked VenueConnecting) (VenueAccount, error) {
-	account := VenueAccount{
-		Account: Account{
-			ID: uuid.New(), Realm: asked.Realm, UserID: asked.User, Venue: asked.Venue, Kind: KindVenue,
-			Name: asked.Name, Description: asked.Description, CreatedAt: time.Now().UTC(),
-			CreatedBy: asked.CreatedBy, MetaData: asked.MetaData,
-		},
-		State: VenueState{Status: StateSyncing},
-	}
-	if err := c.try(ctx, &account, asked.Credentials, asked.Acknowledged); err != nil {
+	tried, err := c.Try(ctx, asked)
+	if err != nil {
 		return VenueAccount{}, err
 	}
-	if err := c.Accounts.CreateVenueAccount(ctx, account, asked.Credentials); err != nil {
-		return VenueAccount{}, fmt.Errorf("store account: %w", err)
-	}
-	c.Read(ctx, account.ID)
-	return account, nil
+	return c.Keep(ctx, tried)
 }
 
 // Replace gives an account other credentials: a key that was renewed, or one that

@@ -55,11 +55,6 @@ type VenueReader interface {
 	// one moment, oldest account first.
 	UserVenueBalances(ctx context.Context, realm Realm, user uuid.UUID) ([]VenueBalance, error)
 
-	// VenueHoldingsAt returns what the accounts of a user held at venues at a past
-	// time, oldest account first. Nothing is known from before an account was
-	// connected. Only Wallet, Code and Total are set of each holding.
-	VenueHoldingsAt(ctx context.Context, realm Realm, user uuid.UUID, at time.Time) ([]VenuePast, error)
-
 	// VenueMovements returns movements, newest first, with their links.
 	VenueMovements(ctx context.Context, realm Realm, filter VenueMovementFilter) ([]VenueMovement, error)
 

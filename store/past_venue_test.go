@@ -96,21 +96,6 @@ func TestPastAtVenues(t *testing.T) {
 		require.Equal(t, indexer.PastUnread, point.Partial)
 		require.Empty(t, point.Held)
 	}
-	for i, at := range times {
-		if at.Before(noon) {
-			continue
-		}
-		past, err := b.VenueHoldingsAt(ctx, b.realm, b.user, at)
-		require.NoError(t, err)
-		sums := map[chains.AssetID]venue.Decimal{}
-		for _, one := range past {
-			sums[one.Asset.Asset] = sums[one.Asset.Asset].Or(venue.NewDecimal(0, 0)).Add(one.Total)
-		}
-		require.Len(t, found[0].Points[i].Held, len(sums))
-		for _, h := range found[0].Points[i].Held {
-			require.True(t, sums[h.Asset.Asset].Equal(h.Total), "%s at %s", h.Asset.Asset, at)
-		}
-	}
 	others, err := b.VenueHistory(ctx, indexer.Realm{Tenant: "other", Environment: chains.Test}, b.user, times)
 	require.NoError(t, err)
 	require.Empty(t, others)

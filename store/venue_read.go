@@ -159,30 +159,6 @@ func venueHistory(row db.History) (indexer.VenueHistory, error) {
 	return h, nil
 }
 
-// VenueHoldingsAt implements indexer.VenueReader.
-func (s *Store) VenueHoldingsAt(ctx context.Context, realm indexer.Realm, user uuid.UUID, at time.Time) ([]indexer.VenuePast, error) {
-	table, err := s.identities()
-	if err != nil {
-		return nil, fmt.Errorf("read the table of assets: %w", err)
-	}
-	rows, err := s.queries(ctx).HoldingsAt(ctx, db.HoldingsAtParams{At: at, UserID: user, Tenant: realm.Tenant, Environment: string(realm.Environment)})
-	if err != nil {
-		return nil, fmt.Errorf("read past holdings: %w", err)
-	}
-	past := make([]indexer.VenuePast, 0, len(rows))
-	for _, row := range rows {
-		h, err := holding(row.Wallet, row.Code, "", "", "", row.Total)
-		if err != nil {
-			return nil, err
-		}
-		past = append(past, indexer.VenuePast{
-			AccountID:    row.AccountID,
-			VenueHolding: indexer.VenueHolding{Holding: h, Asset: table.Identify(row.Venue, h.Code), At: row.At.UTC()},
-		})
-	}
-	return past, nil
-}
-
 func inUTC(t *time.Time) *time.Time {
 	if t == nil {
 		return nil

@@ -169,9 +169,10 @@ func TestSync(t *testing.T) {
 	require.NoError(t, b.RenewStream(ctx, stream.Lease, leaseTime))
 	_, err = b.VenueBalance(ctx, indexer.Realm{Tenant: "default", Environment: chains.Test}, account.ID)
 	require.ErrorIs(t, err, indexer.ErrNotFound)
-	past, err := b.VenueHoldingsAt(ctx, b.realm, b.user, at)
+	past, err := b.VenueHistory(ctx, b.realm, b.user, []time.Time{at})
 	require.NoError(t, err)
-	require.Len(t, past, 2)
+	require.Len(t, past, 1)
+	require.Len(t, past[0].Points[0].Held, 2)
 	require.NoError(t, b.DeleteAccount(ctx, b.realm, account.ID))
 	syncing.Lease = stream.Lease
 	require.ErrorIs(t, second(b.Sync(ctx, syncing)), indexer.ErrStale)

@@ -73,12 +73,6 @@ func knownNetwork(id uint64) network {
 //nolint:gochecknoglobals // a constant that Go has no literal for
 var systemLog = common.HexToAddress("0xfffffffffffffffffffffffffffffffffffffffe")
 
-// Coin returns the native coin of the network with a chain id, as far as it is
-// known without asking a node.
-func Coin(id uint64) chains.Asset {
-	return knownNetwork(id).chain(chains.Spec{}, id, common.Hash{}).Native
-}
-
 // chain returns what the network is called.
 func (n network) chain(spec chains.Spec, id uint64, genesis common.Hash) chains.Chain {
 	symbol, name, slip44 := n.symbol, n.name, n.slip44

@@ -3,6 +3,7 @@ package venue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,24 +91,23 @@ func TestMovements(t *testing.T) {
 	require.Empty(t, venue.Paid(venue.Spot, "USDT", d("0")))
 	require.Empty(t, venue.Paid(venue.Spot, "USDT", venue.Decimal{}))
 	require.Empty(t, venue.Paid(venue.Spot, "", d("1")))
-	rebate := venue.Paid(venue.Spot, "USDT", d("-1"))
-	effect := venue.Effect([]venue.Movement{
-		{ID: "1", Status: venue.Settled, Legs: append(buy, venue.Paid(venue.Spot, "BNB", d("0.01"))...)},
-		{ID: "2", Status: venue.Settled, Legs: append(sell, rebate...)},
-		{ID: "3", Status: venue.Pending, Legs: buy},
-		{ID: "4", Status: venue.Failed, Legs: buy},
-		{ID: "5", Status: venue.Canceled, Legs: buy},
-		{ID: "6", Status: venue.Reversed, Legs: buy},
-	})
-	require.Len(t, effect, 3)
-	require.Equal(t, "0.3", effect["BTC"].String())
-	require.Equal(t, "-10999", effect["USDT"].String())
-	require.Equal(t, "-0.01", effect["BNB"].String())
+	require.Equal(t, []string{"spot BTC 0.5", "spot USDT -20000"}, legs(buy))
+	require.Equal(t, []string{"spot BTC -0.2", "spot USDT 9000"}, legs(sell))
+	require.Equal(t, []string{"spot BNB -0.01"}, legs(venue.Paid(venue.Spot, "BNB", d("0.01"))))
+	require.Equal(t, []string{"spot USDT 1"}, legs(venue.Paid(venue.Spot, "USDT", d("-1"))), "a rebate")
 
 	require.Equal(t, "id", venue.Movement{ID: "id"}.Key())
 	require.Equal(t, "ref", venue.Movement{ID: "id", Ref: "ref"}.Key())
 	require.NotEqual(t, venue.MadeID("ab", "c"), venue.MadeID("a", "bc"), "fields run together")
 	require.Equal(t, "made:59b271ae1bbcb1d31d41929817f4b16f", venue.MadeID("a", "b"), "rows that were kept would come again")
+}
+
+func legs(list []venue.Leg) []string {
+	var lines []string
+	for _, leg := range list {
+		lines = append(lines, fmt.Sprintf("%s %s %s", leg.Wallet, leg.Code, leg.Amount))
+	}
+	return lines
 }
 
 func TestAccept(t *testing.T) {

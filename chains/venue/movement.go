@@ -90,21 +90,6 @@ func MadeID(fields ...string) string {
 	return "made:" + hex.EncodeToString(sum[:16])
 }
 
-// Effect returns what settled movements did to each code, added up. It is what a
-// balance is compared with.
-func Effect(movements []Movement) map[string]Decimal {
-	sums := map[string]Decimal{}
-	for _, m := range movements {
-		if m.Status != Settled {
-			continue
-		}
-		for _, leg := range m.Legs {
-			sums[leg.Code] = sums[leg.Code].Or(NewDecimal(0, 0)).Add(leg.Amount)
-		}
-	}
-	return sums
-}
-
 // Swap returns the two legs of a trade: so much of the base for so much of the
 // quote. side is buy or sell of the base, in any case of letters.
 func Swap(side string, wallet Wallet, base string, amount Decimal, quote string, cost Decimal) ([]Leg, error) {

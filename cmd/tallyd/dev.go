@@ -28,7 +28,7 @@ type devOptions struct {
 	level  string // lowest level logged; "" for what suits who is looking
 }
 
-func devCommand() *cobra.Command {
+func devCommand(logDriver func(zerolog.Logger)) *cobra.Command {
 	var o devOptions
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -52,7 +52,7 @@ and TALLYD_GETH, in PATH, and where make installs them.`,
 			if cmd.Flags().Changed("config") {
 				return errors.New("tallyd dev takes no settings file (--config): tallyd serve does")
 			}
-			err := dev(cmd.Context(), o)
+			err := dev(cmd.Context(), o, logDriver)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop while it started
 			}
@@ -86,7 +86,7 @@ func devLog(level string, out *os.File) (own, daemon zerolog.Logger, err error) 
 }
 
 // dev runs everything until ctx ends, and stops it in the opposite order.
-func dev(ctx context.Context, o devOptions) error {
+func dev(ctx context.Context, o devOptions, logDriver func(zerolog.Logger)) error {
 	log, daemonLog, err := devLog(o.level, os.Stderr)
 	if err != nil {
 		return err
@@ -105,6 +105,7 @@ func dev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	defer stopping(ctx, "postgres", server.Stop, log)
+	logDriver(daemonLog)
 	redis, err := embedded.StartRedis()
 	if err != nil {
 		return fmt.Errorf("start Redis: %w", err)

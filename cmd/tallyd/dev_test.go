@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tallyd/store/synccache"
 )
 
 // TestDevChild is tallyd dev in a process of its own, for TestDev to end in every
@@ -24,7 +26,7 @@ func TestDevChild(t *testing.T) { //nolint:paralleltest // it is the only test o
 	if data == "" {
 		t.Skip("runs as the child of TestDev alone")
 	}
-	cmd := root()
+	cmd := root(synccache.LogDriver)
 	cmd.SetArgs([]string{"dev", "--data", data, "--listen", "127.0.0.1:0"})
 	ctx, stop := signals(t.Context())
 	defer stop()

@@ -263,7 +263,8 @@ func TestSecureModeOff(t *testing.T) {
 	t.Parallel()
 	log := &syncWriter{}
 	s := newStack(t, nil)
-	s.cfg.API.Secure, s.log = config.Off(), log
+	s.log = log
+	require.NoError(t, s.cfg.API.Secure.UnmarshalText([]byte("false")))
 	s.start()
 	status, answer := s.call("GET", "/health", "Accept", "application/json", nil)
 	require.Equal(t, http.StatusOK, status)

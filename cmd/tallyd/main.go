@@ -10,7 +10,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+
+	"tallyd/store/synccache"
 )
 
 // version is set by the build.
@@ -23,7 +26,7 @@ const interrupted = 130
 func main() {
 	ctx, stop := signals(context.Background())
 	defer stop()
-	err := root().ExecuteContext(ctx)
+	err := root(synccache.LogDriver).ExecuteContext(ctx)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -43,7 +46,9 @@ func signals(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-func root() *cobra.Command {
+// root returns all commands. One that opens Redis gives its log to logDriver before:
+// the driver's log is one for the whole process.
+func root(logDriver func(zerolog.Logger)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tallyd",
 		Short: "Know what every connected account holds, and prove it",
@@ -65,6 +70,6 @@ The commented sample is printed by: tallyd check --sample`,
 		DisableSuggestions: true,
 	}
 	cmd.PersistentFlags().StringP("config", "c", "", "settings file (YAML); default: TALLYD_CONFIG, else variables alone")
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), checkCommand(), statusCommand(), chainCommand(), keysCommand(), tenantsCommand(), secretsCommand(), balanceCommand(), venuesCommand(), venueCommand())
+	cmd.AddCommand(devCommand(logDriver), serveCommand(logDriver), migrateCommand(), checkCommand(), statusCommand(), chainCommand(), keysCommand(), tenantsCommand(), secretsCommand(), balanceCommand(), venuesCommand(), venueCommand())
 	return cmd
 }

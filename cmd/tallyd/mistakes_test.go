@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"tallyd/chains/localnode"
@@ -24,7 +25,7 @@ func tallyd(t *testing.T, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	var out bytes.Buffer
-	cmd := root()
+	cmd := root(func(zerolog.Logger) {})
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
 	cmd.SetArgs(args)
@@ -242,9 +243,19 @@ func TestNodeMistakes(t *testing.T) {
 	}
 }
 
+// TestDriverLogged: what the driver of Redis says goes where the daemon's log goes.
+func TestDriverLogged(t *testing.T) {
+	t.Parallel()
+	told := 0
+	cmd := root(func(zerolog.Logger) { told++ })
+	cmd.SetArgs([]string{"serve", "-c", settingsFile(t, "listen: 127.0.0.1:0", apiPart, downPart, chainPart)})
+	require.ErrorContains(t, cmd.ExecuteContext(t.Context()), "reach the database")
+	require.Equal(t, 1, told)
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, command := range root().Commands() {
+	for _, command := range root(func(zerolog.Logger) {}).Commands() {
 		out, err := tallyd(t, command.Name(), "--help")
 		require.NoError(t, err)
 		require.Contains(t, out, "Usage:\n  tallyd "+command.Name(), command.Name())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"tallyd/api"
@@ -32,7 +33,7 @@ func serveNeeds() []string {
 	return []string{"database.url", "api.master_key", "api.key_pepper", "api.jwt_seed", keysetSetting}
 }
 
-func serveCommand() *cobra.Command {
+func serveCommand(logDriver func(zerolog.Logger)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Follow the configured chains and serve the API",
@@ -59,6 +60,7 @@ time, and within seconds by another when that one dies.`,
 			if !cfg.API.Secure.On() && !onlyHere(listener.Addr()) {
 				return fmt.Errorf("api.secure is false, and others than this machine reach %s", listener.Addr())
 			}
+			logDriver(log)
 			return run(cmd.Context(), cfg, listener, log, nil, func(*daemon) {
 				fmt.Fprintf(cmd.OutOrStdout(), "tallyd %s serves http://%s\n", version, listener.Addr())
 				if !cfg.API.Secure.On() {

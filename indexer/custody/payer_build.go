@@ -53,17 +53,6 @@ func (p *Payer) build(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 	return w, nil
 }
 
-// Estimate returns the draft that would be built for a withdrawal now, and by
-// which estimate. Nothing is kept or reserved. The errors are those of building.
-func (p *Payer) Estimate(ctx context.Context, w Withdrawal) (chains.Draft, chains.FeeEstimate, error) {
-	estimate, err := p.estimate(ctx, w)
-	if err != nil {
-		return chains.Draft{}, chains.FeeEstimate{}, err
-	}
-	built, err := p.first(ctx, w, estimate.FeeRate)
-	return built.Draft, estimate, err
-}
-
 func (p *Payer) draft(ctx context.Context, w Withdrawal) (Built, error) {
 	estimate, err := p.estimate(ctx, w)
 	if err != nil {

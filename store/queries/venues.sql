@@ -378,37 +378,6 @@ FROM (
 ON CONFLICT (account_id, wallet, code, at) DO UPDATE
 SET total = EXCLUDED.total;
 
--- name: HoldingsAt :many
--- HoldingsAt returns what accounts of a user held at venues at a past time.
-SELECT
-    a.id AS account_id,
-    a.venue,
-    h.wallet,
-    h.code,
-    c.total::text AS total,
-    c.at
-FROM accounts AS a
-JOIN holdings AS h ON h.account_id = a.id
-CROSS JOIN LATERAL (
-    SELECT
-        x.total,
-        x.at
-    FROM holding_changes AS x
-    WHERE x.account_id = h.account_id
-    AND x.wallet = h.wallet
-    AND x.code = h.code
-    AND x.at <= @at::timestamptz
-    ORDER BY x.at DESC
-    LIMIT 1
-) AS c
-WHERE a.user_id = @user_id
-AND a.tenant = @tenant
-AND a.environment = @environment
-AND a.kind = 'venue'
-AND a.deleted_at IS NULL
-AND c.total <> 0
-ORDER BY a.created_at, a.id, h.wallet, h.code;
-
 -- name: MarkVenueSynced :execrows
 -- MarkVenueSynced marks an account that was read for the first time.
 UPDATE accounts

@@ -37,11 +37,6 @@ type Options struct {
 	Pairs  []Pair // those of other sources are left out
 }
 
-// Names returns the sources there are.
-func Names() []string {
-	return []string{"coinbase", "kraken", "bitstamp", "gemini", "binance", "okx", CoinGecko}
-}
-
 // Open returns a source that asks over a transport. It asks nothing.
 func Open(t *venue.Transport, name string, o Options) (*Source, error) {
 	e, known := exchanges()[name]

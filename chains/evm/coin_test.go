@@ -1,4 +1,4 @@
-package all_test
+package evm
 
 import (
 	"os"
@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
-	"tallyd/chains/evm"
+	"tallyd/chains"
 )
 
 // TestCoinsAgree holds the coin that each EVM network is followed under to the one
@@ -17,13 +18,13 @@ import (
 // coin twice.
 func TestCoinsAgree(t *testing.T) {
 	t.Parallel()
-	coin := regexp.MustCompile(`^\*\s+(\S+)\s+(\S+)\s+(eip155:(\d+)/slip44:\d+)`)
+	row := regexp.MustCompile(`^\*\s+(\S+)\s+(\S+)\s+(eip155:(\d+)/slip44:\d+)`)
 	atVenues := map[string]bool{}
 	for _, line := range lines(t, "assets.tsv") {
-		if m := coin.FindStringSubmatch(line); m != nil {
+		if m := row.FindStringSubmatch(line); m != nil {
 			id, err := strconv.ParseUint(m[4], 10, 64)
 			require.NoError(t, err)
-			followed := evm.Coin(id)
+			followed := coin(id)
 			require.Equal(t, m[3], string(followed.ID), line)
 			require.Equal(t, m[2], followed.Symbol, line)
 			atVenues[m[4]] = true
@@ -38,12 +39,18 @@ func TestCoinsAgree(t *testing.T) {
 		if m := network.FindStringSubmatch(line); m != nil && !atVenues[m[1]] {
 			id, err := strconv.ParseUint(m[1], 10, 64)
 			require.NoError(t, err)
-			require.Equal(t, "eip155:"+m[1]+"/slip44:60", string(evm.Coin(id).ID), line)
-			require.Equal(t, "ETH", evm.Coin(id).Symbol, line)
+			require.Equal(t, "eip155:"+m[1]+"/slip44:60", string(coin(id).ID), line)
+			require.Equal(t, "ETH", coin(id).Symbol, line)
 			named++
 		}
 	}
 	require.NotZero(t, named)
+}
+
+// coin returns the native coin of the network with a chain id, as far as it is
+// known without asking a node.
+func coin(id uint64) chains.Asset {
+	return knownNetwork(id).chain(chains.Spec{}, id, common.Hash{}).Native
 }
 
 func lines(t *testing.T, name string) []string {
