@@ -26,6 +26,7 @@ type Chain struct {
 	// Default live.
 	Environment string `yaml:"environment"`
 	// Upstreams are the nodes of this chain, the preferred one first. At least one.
+	// Nothing is credited while they stand on different branches.
 	Upstreams []Upstream `yaml:"upstreams"`
 
 	// StartHeight is the first block followed, a number or tip: the node's head
