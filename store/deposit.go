@@ -138,8 +138,12 @@ func (s *settlement) move(m *moves, f *db.DepositFactsRow, next custody.DepositS
 	}
 	if next == custody.Orphaned {
 		// The branch that left ended at the tip before the first block of it was
-		// taken back.
-		due = threshold.Due(uint64(s.terms.Height+s.terms.Reverted)+1, false, 0)
+		// taken back. The last block of all that is taken back leaves no tip.
+		below := s.terms.Height
+		if s.taken != nil {
+			below = int64(*s.taken) - 1
+		}
+		due = threshold.Due(uint64(below+s.terms.Reverted)+1, false, 0)
 		dueAt = int64(due.Height)
 	}
 	switch {

@@ -17,7 +17,7 @@ import (
 // back too, since nothing says on which branch it stands, and searches begin
 // again.
 func (s *Store) Revert(ctx context.Context, lease indexer.Lease, tip chains.BlockRef) (indexer.Applied, error) {
-	w := writing{chain: lease.Chain}
+	w := writing{chain: lease.Chain, taken: &tip.Height}
 	err := s.write(ctx, "revert", func(q *db.Queries) error {
 		w.q = q
 		held, err := q.HoldTip(ctx, db.HoldTipParams{Chain: lease.Chain, Owner: lease.Owner, Epoch: lease.Epoch, Hash: tip.Hash[:]})

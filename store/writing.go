@@ -21,6 +21,7 @@ type writing struct {
 	rebased  bool    // the chain begins again as another: there is nothing to halt
 	unproved bool    // deposits wait for a balance again
 	shaken   []int64 // transfers of deposits to be judged anew
+	taken    *uint64 // height of the block that is taken back, by Revert
 }
 
 // match writes what blocks, or unconfirmed transactions, do to watched scripts:

@@ -406,7 +406,7 @@ SELECT
     family,
     maturity,
     policy,
-    coalesce(height, 0)::bigint AS height,
+    coalesce(height, -1)::bigint AS height,
     reverted
 FROM cursors
 WHERE chain = @chain;
