@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,10 @@ import (
 // splitTime bounds how long upstreams are waited for that are asked for their
 // opinion alone: a slow one has none, and makes nobody wait for ever.
 const splitTime = time.Second
+
+// muteTime is how long one that was too slow is not asked again: a node that hangs
+// must not make every look at the head as long as it may be.
+const muteTime = 30 * time.Second
 
 // each gives ask every upstream of some, all at the same time, and waits for all.
 // It returns the outcome of each. Faults are recorded as by Do.
@@ -33,14 +38,16 @@ func (p *Pool) each(ctx context.Context, some []*Upstream, ask func(ctx context.
 // Two are on one branch if they have the same block below the lower of their heads:
 // the heads themselves may differ for as long as a block takes to spread. One that
 // is behind is held against what it has; one that backs off, fails, or needs longer
-// than a second has no opinion.
+// than a second has no opinion, and in the last case is not asked for half a minute.
 func (p *Pool) Split(ctx context.Context, head func(ctx context.Context, u *Upstream) (chains.BlockRef, error),
 	at func(ctx context.Context, u *Upstream, height uint64) (chains.BlockRef, error),
 ) (chains.BlockRef, *chains.Split) {
 	open, _ := p.open(time.Now())
+	open = slices.DeleteFunc(open, func(u *Upstream) bool { return time.Now().UnixNano() < u.mutedUntil.Load() })
 	if len(open) < 2 {
 		return chains.BlockRef{}, nil
 	}
+	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, splitTime)
 	defer cancel()
 	heads := make([]chains.BlockRef, len(open))
@@ -51,6 +58,8 @@ func (p *Pool) Split(ctx context.Context, head func(ctx context.Context, u *Upst
 	first := -1
 	for i := range open {
 		switch {
+		case errs[i] != nil && ctx.Err() != nil && parent.Err() == nil:
+			open[i].mutedUntil.Store(time.Now().Add(muteTime).UnixNano())
 		case errs[i] != nil:
 		case first < 0:
 			first = i

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,7 +35,10 @@ type Upstream struct {
 	quick   *http.Client // gives up when the answer does not begin in time
 	patient *http.Client // for calls that the node works on for minutes
 	state   breaker
-	log     zerolog.Logger
+
+	mutedUntil atomic.Int64 // Unix time in nanoseconds: it is not asked for its opinion before; see Pool.Split
+
+	log zerolog.Logger
 }
 
 // Name returns the URL without credentials. It identifies the upstream within
