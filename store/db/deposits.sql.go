@@ -676,7 +676,7 @@ type EndingDepositsRow struct {
 }
 
 // EndingDeposits returns the deposits of a chain that are due and come to nothing,
-// or none while the chain's credits are halted: those of which nothing arrived, and those whose block left,
+// or none while the chain's credits are halted, or in dispute: those of which nothing arrived, and those whose block left,
 // once their script's past is searched, which may find them elsewhere.
 func (q *Queries) EndingDeposits(ctx context.Context, chain string) ([]EndingDepositsRow, error) {
 	rows, err := q.db.Query(ctx, endingDeposits, chain)

@@ -249,7 +249,7 @@ ORDER BY d.height, d.created_at, d.id;
 
 -- name: EndingDeposits :many
 -- EndingDeposits returns the deposits of a chain that are due and come to nothing,
--- or none while the chain's credits are halted: those of which nothing arrived, and those whose block left,
+-- or none while the chain's credits are halted, or in dispute: those of which nothing arrived, and those whose block left,
 -- once their script's past is searched, which may find them elsewhere.
 SELECT
     d.id,
