@@ -129,11 +129,16 @@ func (f *Follower) agree(ctx context.Context) error {
 	if split != nil {
 		reason = split.String()
 	}
-	switch tip := f.cursor.Tip.Hash; {
-	case f.disputed != nil && (*f.disputed == "") == (reason == ""):
+	if f.disputed != nil && (*f.disputed == "") == (reason == "") {
 		return nil
-	case reason == "" && (f.head.Hash != tip || !head.Hash.IsZero() && head.Hash != tip):
-		return nil
+	}
+	if reason == "" {
+		if head.Hash.IsZero() {
+			head = f.head
+		}
+		if on, err := f.stands(ctx, head); !on {
+			return err
+		}
 	}
 	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Disputed: &reason}); err != nil {
 		return fmt.Errorf("write whether the nodes agree: %w", err)
@@ -146,6 +151,22 @@ func (f *Follower) agree(ctx context.Context) error {
 	}
 	f.disputed = &reason
 	return nil
+}
+
+// stands reports whether the ledger's tip is on the branch of a head.
+func (f *Follower) stands(ctx context.Context, head chains.BlockRef) (bool, error) {
+	tip := f.cursor.Tip
+	if tip.Hash.IsZero() || head.Height <= tip.Height {
+		return head.Hash == tip.Hash, nil
+	}
+	at, err := f.source.RefAt(ctx, tip.Height)
+	if errors.Is(err, chains.ErrNotFound) {
+		return false, nil // it became shorter meanwhile
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the node's block %d: %w", tip.Height, err)
+	}
+	return at.Hash == tip.Hash, nil
 }
 
 // knowsNext reports whether the last head seen is still far ahead, so that

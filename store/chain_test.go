@@ -98,7 +98,7 @@ func TestStatusEvents(t *testing.T) {
 	} {
 		say(state, "because")
 	}
-	require.Equal(t, []string{"account.synced", "chain.degraded", "chain.degraded", "chain.recovered"}, b.types(t))
+	require.Equal(t, []string{"account.synced", "chain.degraded", "chain.degraded", "chain.degraded"}, b.types(t), "halted to the end")
 	statuses, err := b.ChainStatuses(ctx)
 	require.NoError(t, err)
 	require.Len(t, statuses, 1)
@@ -113,6 +113,7 @@ func TestStatusEvents(t *testing.T) {
 	cursor, err = b.Acquire(ctx, b.chain.Slug, b.lease.Owner, leaseTime)
 	require.NoError(t, err)
 	require.Empty(t, cursor.Halted)
+	require.Equal(t, "chain.recovered", b.types(t)[4])
 	require.ErrorIs(t, b.Resume(ctx, "nowhere"), indexer.ErrNotFound)
 }
 

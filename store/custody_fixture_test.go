@@ -55,6 +55,20 @@ func (d *desk) register(t testing.TB, text string) {
 	require.NoError(t, d.RegisterKey(t.Context(), key, origin.Script))
 }
 
+// dispute says why the nodes of the chain disagree, or, with "", that they agree.
+func (d *desk) dispute(t testing.TB, reason string) {
+	t.Helper()
+	_, err := d.Amend(t.Context(), indexer.Amendment{Lease: d.lease, Disputed: &reason})
+	require.NoError(t, err)
+}
+
+// say gives the chain a state, as its owner sees it.
+func (d *desk) say(t testing.TB, state string) {
+	t.Helper()
+	_, err := d.Amend(t.Context(), indexer.Amendment{Lease: d.lease, Status: &indexer.StatusChange{State: state, Reason: "because"}})
+	require.NoError(t, err)
+}
+
 // newVault returns the id of a new vault.
 func (d *desk) newVault(t testing.TB) uuid.UUID {
 	t.Helper()

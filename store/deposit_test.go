@@ -303,6 +303,8 @@ func TestHalt(t *testing.T) {
 	tip = d.empty(t, d.apply(t, tip, 22, transfers(d.to(2, 0, 70))), 23, 24)
 	require.Equal(t, []custody.DepositState{custody.Orphaned, custody.Confirming}, d.states(t, w))
 	require.Equal(t, "70 0 0", d.holds(t, w))
+	d.say(t, indexer.StateDegraded)
+	d.say(t, indexer.StateLevel)
 	elsewhere.apply(t, otherTip, 2, transfers(elsewhere.to(1, 0, 500)))
 	require.Equal(t, "0 500 0", elsewhere.holds(t, other))
 
@@ -311,7 +313,11 @@ func TestHalt(t *testing.T) {
 	require.Equal(t, "0 70 0", d.holds(t, w))
 	require.NoError(t, d.Resume(ctx, d.chain.Slug), "resuming twice changes nothing")
 	require.ErrorIs(t, d.Resume(ctx, "nowhere"), indexer.ErrNotFound)
-	require.Equal(t, []string{"chain.degraded", "chain.recovered"}, d.told(t, "chain."))
+	told := []string{"chain.degraded", "chain.degraded", "chain.degraded", "chain.recovered"}
+	require.Equal(t, told, d.told(t, "chain."), "a node that is back ends no halt")
+	d.say(t, indexer.StateDegraded)
+	d.say(t, indexer.StateLevel)
+	require.Equal(t, append(told, "chain.degraded", "chain.recovered"), d.told(t, "chain."))
 	d.empty(t, tip, 25)
 	d.sound(t)
 }
@@ -322,18 +328,14 @@ func TestDispute(t *testing.T) {
 	t.Parallel()
 	d, tip := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(2))
 	w := d.open(t)
-	dispute := func(reason string) {
-		_, err := d.Amend(t.Context(), indexer.Amendment{Lease: d.lease, Disputed: &reason})
-		require.NoError(t, err)
-	}
-	dispute("two branches")
+	d.dispute(t, "two branches")
 	tip = d.empty(t, d.apply(t, tip, 2, transfers(d.to(2, 0, 500))), 3, 4, 5)
 	require.Equal(t, []custody.DepositState{custody.Confirming}, d.states(t, w))
 	require.Equal(t, "500 0 0", d.holds(t, w))
 
 	require.NoError(t, d.Resume(t.Context(), d.chain.Slug))
 	require.Equal(t, "500 0 0", d.holds(t, w), "an operator cannot end it")
-	dispute("")
+	d.dispute(t, "")
 	require.Equal(t, "0 500 0", d.holds(t, w))
 	d.empty(t, tip, 6)
 	d.sound(t)

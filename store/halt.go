@@ -33,7 +33,7 @@ func (s *settlement) halt(ctx context.Context, reason string) error {
 	if halted == 0 {
 		return nil
 	}
-	written, err := s.q.HaltEvents(ctx, db.HaltEventsParams{Chain: s.chain, Type: "chain.degraded"})
+	written, err := s.q.ChainEvents(ctx, s.chain)
 	if err != nil {
 		return fmt.Errorf("write events of the halt: %w", err)
 	}
@@ -58,7 +58,7 @@ func (s *Store) Resume(ctx context.Context, chain string) error {
 		if ended == 0 {
 			return nil
 		}
-		if _, err := q.HaltEvents(ctx, db.HaltEventsParams{Chain: chain, Type: "chain.recovered"}); err != nil {
+		if _, err := q.ChainEvents(ctx, chain); err != nil {
 			return fmt.Errorf("write events of the halt's end: %w", err)
 		}
 		w := writing{q: q, chain: chain, custody: cursor.Custody}

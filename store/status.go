@@ -23,11 +23,7 @@ func (w *writing) status(ctx context.Context, now indexer.StatusChange, before s
 	if !edge {
 		return nil
 	}
-	kind := "chain.recovered"
-	if troubled(now.State) {
-		kind = "chain.degraded"
-	}
-	written, err := w.q.ChainEvents(ctx, db.ChainEventsParams{Chain: w.chain, Type: kind})
+	written, err := w.q.ChainEvents(ctx, w.chain)
 	if err != nil {
 		return fmt.Errorf("write events of the chain: %w", err)
 	}

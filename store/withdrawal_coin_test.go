@@ -298,6 +298,45 @@ func TestCoinsSpentElsewhere(t *testing.T) {
 	w.sound(t)
 }
 
+// While nodes are in dispute no withdrawal ends: what is deep on one branch may be
+// lost on the other, and what cannot be mined on one may be on the other.
+func TestWithdrawalsInDispute(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(2))
+	wallet := w.fund(t, 500, 50)
+	id := w.withdraw(t, wallet, 100)
+	w.work(t)
+	w.signs(t, id)
+	w.work(t)
+	w.mine(t, w.onChain(t, id))
+	w.desk.dispute(t, "two branches")
+	w.mineEmpty(t, 3)
+	w.again(t)
+	require.Equal(t, "Confirming", w.at(t, id))
+	w.desk.dispute(t, "")
+	w.work(t)
+	require.Equal(t, "Completed", w.at(t, id))
+
+	w.desk.dispute(t, "two branches")
+	w.mineEmpty(t, 1)
+	w.again(t)
+	require.Equal(t, "Completed", w.at(t, id), "what has ended stays so")
+	lost := w.withdraw(t, wallet, 100)
+	w.work(t)
+	w.signs(t, lost)
+	w.work(t)
+	theft := chains.Match{Spends: []chains.Spend{{Tx: hash('x', 1), Spent: w.onChain(t, lost).Spends[0].Spent}}}
+	w.mine(t, theft)
+	w.mineEmpty(t, 3)
+	w.node.refuse = chains.RefusedSpent
+	w.again(t)
+	require.Equal(t, "Confirming refused_spent", w.at(t, lost))
+	w.desk.dispute(t, "")
+	w.again(t)
+	require.Equal(t, "Failed conflict", w.at(t, lost))
+	w.sound(t)
+}
+
 // The id of a transaction is changed on its way: it is the same withdrawal.
 func TestChangedID(t *testing.T) {
 	t.Parallel()

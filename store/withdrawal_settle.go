@@ -243,6 +243,8 @@ func spenderOf(draft chains.Draft, fates map[chains.Outpoint]*db.CoinFatesRow) *
 }
 
 // measure says when what stands, or is lost, is final, and whether that is reached.
+// Nothing is while nodes are on different branches: on the other one it may be lost,
+// or stand after all.
 func (h *held) measure(standing custody.Standing) (reached bool) {
 	w := &h.Withdrawal
 	w.Due, w.Basis = nil, ""
@@ -257,6 +259,9 @@ func (h *held) measure(standing custody.Standing) (reached bool) {
 	}
 	due := h.policy.For(chains.AssetID(h.Caip19), w.Amount).Due(height, false, 0)
 	w.Due, w.Basis = new(int64(due.Height)), string(due.Basis) //nolint:gosec // a height
+	if h.Disputed {
+		return false
+	}
 	switch due.Basis {
 	case custody.BasisSafe:
 		return h.Safe >= *w.Due

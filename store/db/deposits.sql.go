@@ -726,51 +726,6 @@ func (q *Queries) Halt(ctx context.Context, arg HaltParams) (int64, error) {
 	return result.RowsAffected(), nil
 }
 
-const haltEvents = `-- name: HaltEvents :execrows
-INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
-SELECT
-    r.tenant,
-    r.environment,
-    $1::text,
-    c.chain,
-    c.chain,
-    c.status_version,
-    jsonb_build_object(
-        'chain', c.chain,
-        'state', CASE WHEN c.halted <> '' THEN 'halted' ELSE c.state END,
-        'reason', CASE WHEN c.halted <> '' THEN c.halted ELSE c.reason END,
-        'height', c.height,
-        'head', c.head
-    )
-FROM cursors AS c
-CROSS JOIN LATERAL (
-    SELECT a.tenant, a.environment
-    FROM accounts AS a
-    WHERE a.chain = c.chain
-    AND a.deleted_at IS NULL
-    UNION
-    SELECT a.tenant, a.environment
-    FROM addresses AS a
-    WHERE a.chain = c.chain
-) AS r
-WHERE c.chain = $2
-`
-
-type HaltEventsParams struct {
-	Type  string
-	Chain string
-}
-
-// HaltEvents tells every realm with addresses or accounts on a chain that credits
-// stopped, or go on.
-func (q *Queries) HaltEvents(ctx context.Context, arg HaltEventsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, haltEvents, arg.Type, arg.Chain)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const leaningDeposits = `-- name: LeaningDeposits :many
 SELECT transfer_id
 FROM deposits

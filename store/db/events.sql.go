@@ -16,12 +16,17 @@ INSERT INTO events (tenant, environment, type, chain, resource_id, resource_vers
 SELECT
     r.tenant,
     r.environment,
-    $1::text,
+    CASE WHEN n.state IN ('degraded', 'halted') THEN 'chain.degraded' ELSE 'chain.recovered' END,
     c.chain,
     c.chain,
     c.status_version,
-    jsonb_build_object('chain', c.chain, 'state', c.state, 'reason', c.reason, 'height', c.height, 'head', c.head)
+    jsonb_build_object('chain', c.chain, 'state', n.state, 'reason', n.reason, 'height', c.height, 'head', c.head)
 FROM cursors AS c
+CROSS JOIN LATERAL (
+    SELECT
+        CASE WHEN c.halted <> '' THEN 'halted' ELSE c.state END AS state,
+        CASE WHEN c.halted <> '' THEN c.halted ELSE c.reason END AS reason
+) AS n
 CROSS JOIN LATERAL (
     SELECT a.tenant, a.environment
     FROM accounts AS a
@@ -32,18 +37,13 @@ CROSS JOIN LATERAL (
     FROM addresses AS a
     WHERE a.chain = c.chain
 ) AS r
-WHERE c.chain = $2
+WHERE c.chain = $1
 `
 
-type ChainEventsParams struct {
-	Type  string
-	Chain string
-}
-
-// ChainEvents writes one event for every realm with addresses of custody or live
-// accounts on a chain.
-func (q *Queries) ChainEvents(ctx context.Context, arg ChainEventsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, chainEvents, arg.Type, arg.Chain)
+// ChainEvents tells every realm with addresses of custody or live accounts on a chain
+// how it is now. It has recovered only if its credits are not halted either.
+func (q *Queries) ChainEvents(ctx context.Context, chain string) (int64, error) {
+	result, err := q.db.Exec(ctx, chainEvents, chain)
 	if err != nil {
 		return 0, err
 	}

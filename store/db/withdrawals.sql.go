@@ -1415,10 +1415,12 @@ WHERE c.chain = $1
 AND w.chain = $1
 AND w.due IS NOT NULL
 AND w.next_at IS NULL
+AND c.disputed = ''
 AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END
 `
 
-// WakeDue makes those be looked at that have become as deep as they should.
+// WakeDue makes those be looked at that have become as deep as they should, none
+// while the chain is in dispute.
 func (q *Queries) WakeDue(ctx context.Context, chain string) error {
 	_, err := q.db.Exec(ctx, wakeDue, chain)
 	return err
@@ -1625,6 +1627,7 @@ SELECT
     coalesce(c.height, 0)::bigint AS tip,
     c.safe,
     c.final,
+    (c.disputed <> '')::boolean AS disputed,
     coalesce(s.id, 0)::bigint AS pays_id,
     coalesce(s.address, '')::text AS pays,
     coalesce(s.script, '')::bytea AS pays_script,
@@ -1675,6 +1678,7 @@ type WithdrawalRowsRow struct {
 	Tip            int64
 	Safe           int64
 	Final          int64
+	Disputed       bool
 	PaysID         int64
 	Pays           string
 	PaysScript     []byte
@@ -1754,6 +1758,7 @@ func (q *Queries) WithdrawalRows(ctx context.Context, arg WithdrawalRowsParams) 
 			&i.Tip,
 			&i.Safe,
 			&i.Final,
+			&i.Disputed,
 			&i.PaysID,
 			&i.Pays,
 			&i.PaysScript,

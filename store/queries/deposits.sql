@@ -550,37 +550,6 @@ SET
 WHERE chain = @chain
 AND halted = '';
 
--- name: HaltEvents :execrows
--- HaltEvents tells every realm with addresses or accounts on a chain that credits
--- stopped, or go on.
-INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
-SELECT
-    r.tenant,
-    r.environment,
-    @type::text,
-    c.chain,
-    c.chain,
-    c.status_version,
-    jsonb_build_object(
-        'chain', c.chain,
-        'state', CASE WHEN c.halted <> '' THEN 'halted' ELSE c.state END,
-        'reason', CASE WHEN c.halted <> '' THEN c.halted ELSE c.reason END,
-        'height', c.height,
-        'head', c.head
-    )
-FROM cursors AS c
-CROSS JOIN LATERAL (
-    SELECT a.tenant, a.environment
-    FROM accounts AS a
-    WHERE a.chain = c.chain
-    AND a.deleted_at IS NULL
-    UNION
-    SELECT a.tenant, a.environment
-    FROM addresses AS a
-    WHERE a.chain = c.chain
-) AS r
-WHERE c.chain = @chain;
-
 -- name: DepositRows :many
 -- DepositRows returns deposits of a realm, newest first.
 SELECT

@@ -21,18 +21,23 @@ ORDER BY seq
 LIMIT @rows;
 
 -- name: ChainEvents :execrows
--- ChainEvents writes one event for every realm with addresses of custody or live
--- accounts on a chain.
+-- ChainEvents tells every realm with addresses of custody or live accounts on a chain
+-- how it is now. It has recovered only if its credits are not halted either.
 INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
 SELECT
     r.tenant,
     r.environment,
-    @type::text,
+    CASE WHEN n.state IN ('degraded', 'halted') THEN 'chain.degraded' ELSE 'chain.recovered' END,
     c.chain,
     c.chain,
     c.status_version,
-    jsonb_build_object('chain', c.chain, 'state', c.state, 'reason', c.reason, 'height', c.height, 'head', c.head)
+    jsonb_build_object('chain', c.chain, 'state', n.state, 'reason', n.reason, 'height', c.height, 'head', c.head)
 FROM cursors AS c
+CROSS JOIN LATERAL (
+    SELECT
+        CASE WHEN c.halted <> '' THEN 'halted' ELSE c.state END AS state,
+        CASE WHEN c.halted <> '' THEN c.halted ELSE c.reason END AS reason
+) AS n
 CROSS JOIN LATERAL (
     SELECT a.tenant, a.environment
     FROM accounts AS a

@@ -81,7 +81,8 @@ WHERE id = @id
 RETURNING version;
 
 -- name: WakeDue :exec
--- WakeDue makes those be looked at that have become as deep as they should.
+-- WakeDue makes those be looked at that have become as deep as they should, none
+-- while the chain is in dispute.
 UPDATE withdrawals AS w
 SET next_at = now()
 FROM cursors AS c
@@ -89,6 +90,7 @@ WHERE c.chain = @chain
 AND w.chain = @chain
 AND w.due IS NOT NULL
 AND w.next_at IS NULL
+AND c.disputed = ''
 AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END;
 
 -- name: WakeChanged :exec
@@ -184,6 +186,7 @@ SELECT
     coalesce(c.height, 0)::bigint AS tip,
     c.safe,
     c.final,
+    (c.disputed <> '')::boolean AS disputed,
     coalesce(s.id, 0)::bigint AS pays_id,
     coalesce(s.address, '')::text AS pays,
     coalesce(s.script, '')::bytea AS pays_script,
