@@ -1,7 +1,11 @@
 # tallyd as one static binary in an otherwise empty image:
 #
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t tallyd .
-#   docker run -v ./tallyd.yaml:/etc/tallyd.yaml:ro -p 127.0.0.1:8080:8080 tallyd
+#   docker run -v ./tallyd.yaml:/etc/tallyd.yaml:ro --env-file secrets.env --network host tallyd migrate
+#   docker run -v ./tallyd.yaml:/etc/tallyd.yaml:ro --env-file secrets.env --network host tallyd
+#
+# secrets.env has the variables that the settings take in. On the host's network the
+# database and the nodes are where they are for a tallyd outside of a container.
 
 FROM golang:1.26 AS build
 WORKDIR /src
@@ -15,8 +19,7 @@ FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /tallyd /tallyd
 USER 65532:65532
-# Within the container the API must listen on its outer address to be reached.
-ENV TALLYD_LISTEN=0.0.0.0:8080 TALLYD_CONFIG=/etc/tallyd.yaml
+ENV TALLYD_CONFIG=/etc/tallyd.yaml
 EXPOSE 8080
 ENTRYPOINT ["/tallyd"]
 CMD ["serve"]

@@ -208,6 +208,7 @@ func TestChainsAndProbes(t *testing.T) {
 	for _, line := range []string{
 		`tallyd_chain_height{chain="btc"} 100`, `tallyd_chain_head{chain="btc"} 101`, `tallyd_chain_scripts{chain="btc"} 3`,
 		`tallyd_chain_state{chain="dev",state="level"} 1`, `tallyd_store_up 1`,
+		`tallyd_chain_credits_halted{chain="btc"} 0`, `tallyd_chain_credits_halted{chain="dev"} 1`,
 		`tallyd_http_requests_total{method="GET",route="/v1/chains",status="200"} 2`,
 	} {
 		require.Contains(t, metrics, line+"\n")

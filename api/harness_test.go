@@ -69,7 +69,7 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{t: t, prices: &fakePrices{names: names}, past: &fakePast{}, users: &fakeUsers{}, keys: &fakeKeys{keys: map[string]access.Key{}}, requests: &fakeRequests{}, log: &syncBuffer{}, pepper: access.Pepper("0123456789abcdef")}
 	d.ledger = &fakeLedger{users: d.users, held: holdings(), chains: []indexer.ChainStatus{
 		{Chain: "btc", ID: "bip122:000000000019d6689c085ae165831e93", Family: chains.FamilyBitcoin, Environment: chains.Live, State: indexer.StateLevel, Tip: tip, Head: 101, Scripts: 3},
-		{Chain: "dev", ID: "eip155:31337", Family: chains.FamilyEVM, Environment: chains.Test, State: indexer.StateLevel},
+		{Chain: "dev", ID: "eip155:31337", Family: chains.FamilyEVM, Environment: chains.Test, State: indexer.StateLevel, Halted: "a reorg"},
 	}}
 	d.venues = newFakeVenues(d.users)
 	d.tokens, err = access.NewTokens(bytes.Repeat([]byte{7}, 32), nil)

@@ -55,8 +55,8 @@ func (t *traffic) count(method, route string, status int, took time.Duration) {
 
 // chainGauges reads the state of every chain when it is scraped.
 type chainGauges struct {
-	chains                       Chains
-	up, height, head, state, scr *prometheus.Desc
+	chains                               Chains
+	up, height, head, state, halted, scr *prometheus.Desc
 }
 
 func newChainGauges(chains Chains) *chainGauges {
@@ -69,13 +69,14 @@ func newChainGauges(chains Chains) *chainGauges {
 		height: desc("height", "Tip of the ledger."),
 		head:   desc("head", "Best height seen at the node."),
 		state:  desc("state", "1 for the state the chain is in.", "state"),
+		halted: desc("credits_halted", "1 while deposits are not credited until an operator resumes the chain, else 0."),
 		scr:    desc("scripts", "Scripts watched."),
 	}
 }
 
 // Describe names the gauges.
 func (g *chainGauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.up, g.height, g.head, g.state, g.scr} {
+	for _, d := range []*prometheus.Desc{g.up, g.height, g.head, g.state, g.halted, g.scr} {
 		out <- d
 	}
 }
@@ -102,6 +103,11 @@ func (g *chainGauges) Collect(out chan<- prometheus.Metric) {
 			gauge(g.head, float64(c.Head), c.Chain)
 		}
 		gauge(g.state, 1, c.Chain, c.State)
+		halted := 0.0
+		if c.Halted != "" {
+			halted = 1
+		}
+		gauge(g.halted, halted, c.Chain)
 		gauge(g.scr, float64(c.Scripts), c.Chain)
 	}
 }

@@ -18,12 +18,12 @@ const (
 type Chain struct {
 	// Family is bitcoin or evm. Required.
 	Family string `yaml:"family"`
-	// Network is, for bitcoin, a parameter set such as mainnet, testnet4, signet,
-	// regtest, simnet or litecoin; for evm the chain id, which the node is asked
+	// Network is, for bitcoin, the name of a parameter set such as mainnet, testnet4,
+	// signet, regtest or litecoin; for evm the chain id, which the node is asked
 	// for and must agree on. Required.
 	Network string `yaml:"network"`
 	// Environment is live or test: the keys of one never see chains of the other.
-	// Default live.
+	// It is not read off the network. Default live.
 	Environment string `yaml:"environment"`
 	// Upstreams are the nodes of this chain, the preferred one first. At least one.
 	// Nothing is credited while they stand on different branches.
@@ -49,7 +49,8 @@ type Chain struct {
 	Finality    Finality    `yaml:"finality"`
 	Deposits    Deposits    `yaml:"deposits"`
 	Withdrawals Withdrawals `yaml:"withdrawals"`
-	// Mempool says whether unconfirmed transactions are followed. Default true.
+	// Mempool says whether unconfirmed transactions are followed; bitcoin only.
+	// Default true.
 	Mempool bool `yaml:"mempool"`
 	// GapLimit is how many unused scripts in a row end the search of an xpub or a
 	// descriptor, at most 10000. Default 20.
@@ -93,8 +94,8 @@ type Upstream struct {
 // Finality is when a block is final. Each chain has a depth; a tag that the
 // network's nodes answer for is believed before it.
 type Finality struct {
-	// Depth is the number of blocks, the block itself included, after which it is
-	// final. Default 6 for bitcoin, 64 for evm.
+	// Depth is the number of blocks on top of a block with which it is final.
+	// Default 6 for bitcoin, 64 for evm.
 	Depth uint64 `yaml:"depth"`
 	// Tag is finalized or safe, for evm networks where these mean something.
 	// Default none: the depth alone.

@@ -118,6 +118,7 @@ func (d *daemon) checkLedger() indexer.Job {
 		for _, fault := range faults {
 			d.log.Error().Str("fault", fault.Fault).Str("resource", fault.Resource).Msg("ledger does not add up")
 		}
+		d.faults.Store(int64(len(faults)))
 		d.log.Debug().Int("faults", len(faults)).Msg("ledger checked")
 		return nil
 	}}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,7 +54,8 @@ type daemon struct {
 	paying  wakes
 	opening wakes // accounts wait for their first balance
 
-	describer *describer // of NFTs
+	describer *describer   // of NFTs
+	faults    atomic.Int64 // of the ledger when it was last checked, negative before
 }
 
 // run opens everything cfg names, serves on listener, calls ready, and goes on
@@ -63,6 +65,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		cfg: cfg, log: log, owner: uuid.New(), wrote: make(chan struct{}, 1), paying: newWakes(cfg.Chains), opening: newWakes(cfg.Chains),
 		asked: newVenueTraffic(),
 	}
+	d.faults.Store(-1)
 	var err error
 	if d.prices, err = newPricing(cfg.Prices, log); err != nil {
 		return err

@@ -136,6 +136,7 @@ func TestExchangeAccountsLife(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Contains(t, string(metrics), `tallyd_venue_accounts{environment="live",status="level",venue="blink"} 1`)
+	require.Contains(t, string(metrics), "tallyd_deliveries_waiting 0\n")
 	require.Contains(t, string(metrics), `tallyd_venue_requests_total{host="`+strings.TrimPrefix(e.URL, "http://")+`",status="200"}`)
 
 	// Disconnected, nothing is left of the credentials, and nobody is asked.

@@ -170,7 +170,7 @@ func (d *daemon) environment() chains.Environment {
 func (d *daemon) router() (*api.Router, error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics.MustRegister(newVenueGauges(d.store), d.asked.requests, d.asked.duration)
+	metrics.MustRegister(newVenueGauges(d.store), newLoadGauges(d.store, &d.faults), d.asked.requests, d.asked.duration)
 	router, err := api.New(api.Config{
 		Version: version, Log: d.log, Gate: d.gate, Events: d.store, Chains: d.status, Store: d.store, Metrics: metrics,
 		BodyLimit: d.cfg.API.BodyLimit, PublicURL: d.cfg.API.PublicURL, Streams: []string{webhook.StreamPath},

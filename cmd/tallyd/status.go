@@ -27,7 +27,7 @@ import (
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how level every chain is, and the accounts at venues",
+		Short: "Show how far each chain is behind its node, and the accounts at venues",
 		Long: `Status asks a running daemon for its chains and prints height, head, lag and state.
 Below them stands how many accounts at exchanges are level, if there are any and the key
 may see them (venues:read).

@@ -11,6 +11,9 @@ import (
 	"tallyd/store"
 )
 
+// scrapeTime is how long a scrape waits for the store.
+const scrapeTime = 2 * time.Second
+
 // venueTraffic counts what is asked of venues, by host: the hosts are those that
 // venues declare, or the settings name.
 type venueTraffic struct {
@@ -62,7 +65,6 @@ func (g *venueGauges) Describe(out chan<- *prometheus.Desc) { out <- g.accounts 
 
 // Collect counts. While the store does not answer there is no number.
 func (g *venueGauges) Collect(out chan<- prometheus.Metric) {
-	const scrapeTime = 2 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
 	counts, err := g.store.VenueCounts(ctx)
