@@ -62,12 +62,14 @@ type Router struct {
 	traffic *traffic
 	routes  []string
 	spec    func() []byte
+	longest int64 // body that any operation takes, and one byte
 }
 
 // New returns a router with the operations that belong to no surface.
 func New(cfg Config) (*Router, error) {
 	r := &Router{cfg: cfg, mux: http.NewServeMux()}
 	r.cfg.BodyLimit = cmp.Or(cfg.BodyLimit, defaultBodyLimit)
+	r.longest = r.cfg.BodyLimit + 1
 	var err error
 	if r.traffic, err = newTraffic(cfg.Metrics, cfg.Chains); err != nil {
 		return nil, err
@@ -91,8 +93,13 @@ func New(cfg Config) (*Router, error) {
 	doc.Formats = map[string]huma.Format{"application/json": problem.StrictJSON(), "json": problem.StrictJSON()}
 	problem.Install(&doc)
 	doc.OnAddOperation = append(doc.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) {
-		// The library refuses a body as long as its limit.
-		op.MaxBodyBytes = r.cfg.BodyLimit + 1
+		// The library's own limit stands where an operation says none, and it refuses a
+		// body as long as the limit. Operations that take more say so.
+		const unsaid = 1 << 20
+		if op.MaxBodyBytes <= unsaid {
+			op.MaxBodyBytes = r.cfg.BodyLimit + 1
+		}
+		r.longest = max(r.longest, op.MaxBodyBytes)
 	})
 	r.api = humago.New(routeRecorder{r}, doc)
 	r.api.UseMiddleware(problem.Middleware)
@@ -164,7 +171,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	secure(out.Header())
 	out.Header().Set("X-Request-Id", id)
 	req = req.WithContext(problem.WithTrail(ctx, trail))
-	req.Body = http.MaxBytesReader(out, req.Body, r.cfg.BodyLimit+1)
+	req.Body = http.MaxBytesReader(out, req.Body, r.longest)
 
 	inner, pattern := r.mux.Handler(req)
 	defer func() {

@@ -212,3 +212,23 @@ func custodyCalls(t testing.TB, d *desk) {
 	require.NoError(t, d.RemoveEntry(ctx, d.realm, entry.ID))
 	require.NoError(t, d.Resume(ctx, d.chain.Slug))
 }
+
+// completed returns what the transactions say that were completed into a wallet, as
+// they are listed, and holds the last event of each against that.
+func (d *desk) completed(t testing.TB, wallet custody.Wallet) string {
+	t.Helper()
+	found, _, err := d.CustodyTransactions(t.Context(), d.realm, custody.TransactionFilter{Wallet: &wallet.ID, Limit: 1000})
+	require.NoError(t, err)
+	var sum chains.Amount
+	for _, one := range found {
+		var told string
+		err := d.Pool().QueryRow(t.Context(), `
+SELECT data ->> 'amount' FROM events WHERE type LIKE 'transaction.%' AND resource_id = $1 ORDER BY resource_version DESC LIMIT 1`, one.ID.String()).Scan(&told)
+		require.NoError(t, err)
+		require.Equal(t, one.Amount.Decimal(one.Asset.Decimals), told)
+		if one.Status == custody.Completed {
+			sum = sum.Add(one.Amount)
+		}
+	}
+	return sum.String()
+}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -743,4 +744,26 @@ func TestArchiveRaces(t *testing.T) {
 	wg.Wait()
 	require.Positive(t, archived)
 	d.sound(t)
+}
+
+// One key on two chains derives the same scripts: no two vaults get the same address,
+// not even on different chains, whoever asks first.
+func TestOneKeyOnTwoChains(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, store.Options{})
+	a, _ := deskIn(t, s, chains.FamilyEVM, depth(1))
+	b, _ := deskIn(t, s, chains.FamilyEVM, depth(1))
+	b.realm = a.realm
+	b.register(t, "xpub")
+	var wait sync.WaitGroup
+	given := make([]string, 20)
+	for i := range given {
+		d := []*desk{a, b}[i%2]
+		vault := d.newVault(t)
+		wait.Go(func() { given[i] = d.openIn(t, vault, d.chain.Native.ID).Address })
+	}
+	wait.Wait()
+	slices.Sort(given)
+	require.NotContains(t, given, "")
+	require.Len(t, slices.Compact(given), 20)
 }

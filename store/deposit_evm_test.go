@@ -191,6 +191,7 @@ func TestTokenProofs(t *testing.T) {
 					e.mine(t, match)
 				}
 				require.Equal(t, s.pending+" "+s.received+" 0", e.holds(t, w), "step %d", i)
+				require.Equal(t, s.received, e.completed(t, w), "step %d", i)
 			}
 			e.sound(t)
 		})

@@ -60,10 +60,14 @@ func (g *giving) first(ctx context.Context) error {
 // give gives the vault an address: one that is derived, or, where no key is
 // registered, one of those that wait.
 func (g *giving) give(ctx context.Context) (custody.Address, error) {
-	row, err := g.q.LockCustodyKey(ctx, db.LockCustodyKeyParams{Tenant: g.realm.Tenant, Environment: string(g.realm.Environment), Chain: g.cursor.Chain})
+	row, err := g.q.CustodyKey(ctx, db.CustodyKeyParams{Tenant: g.realm.Tenant, Environment: string(g.realm.Environment), Chain: g.cursor.Chain})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return g.lease(ctx)
 	}
+	if err != nil {
+		return custody.Address{}, fmt.Errorf("read key: %w", err)
+	}
+	row.NextIndex, err = g.q.HoldIndexes(ctx, db.HoldIndexesParams{Tenant: g.realm.Tenant, Environment: string(g.realm.Environment), Origin: row.Origin})
 	if err != nil {
 		return custody.Address{}, fmt.Errorf("lock key: %w", err)
 	}

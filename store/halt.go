@@ -66,8 +66,8 @@ func (s *Store) Resume(ctx context.Context, chain string) error {
 	})
 }
 
-// SetPolicy makes a policy the one that a chain's deposits are credited by, those
-// that wait for it among them. It returns ErrNotFound if the chain was never
+// SetPolicy makes a policy the one that a chain's deposits are credited by, and its
+// withdrawals completed, those that wait for it among them. It returns ErrNotFound if the chain was never
 // registered.
 func (s *Store) SetPolicy(ctx context.Context, chain string, policy custody.Policy) error {
 	text, err := json.Marshal(policy)
@@ -85,6 +85,9 @@ func (s *Store) SetPolicy(ctx context.Context, chain string, policy custody.Poli
 		}
 		if changed == 0 || !cursor.Custody {
 			return nil
+		}
+		if err := q.WakeSettling(ctx, chain); err != nil {
+			return fmt.Errorf("wake withdrawals: %w", err)
 		}
 		if err := remeasure(ctx, q, cursor, policy); err != nil {
 			return err

@@ -165,7 +165,12 @@ func transactions(ctx context.Context, q *db.Queries, realm indexer.Realm, p db.
 		byID[rowsOf[i].ID] = &rowsOf[i]
 	}
 	for i := range found {
-		found[i].Deposit = byID[found[i].ID]
+		d := byID[found[i].ID]
+		found[i].Deposit = d
+		// What was credited is what moved, whatever a token's log says.
+		if d != nil && found[i].Status == custody.Completed && d.Received != nil {
+			found[i].Amount = *d.Received
+		}
 	}
 	return found, nil
 }

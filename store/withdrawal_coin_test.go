@@ -337,6 +337,25 @@ func TestWithdrawalsInDispute(t *testing.T) {
 	w.sound(t)
 }
 
+// A withdrawal that waits is measured by the policy that holds now.
+func TestPolicyOfWithdrawals(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(9))
+	wallet := w.fund(t, 500)
+	w.mineEmpty(t, 9)
+	id := w.withdraw(t, wallet, 100)
+	w.work(t)
+	w.signs(t, id)
+	w.work(t)
+	w.mine(t, w.onChain(t, id))
+	w.mineEmpty(t, 1)
+	w.work(t)
+	require.Equal(t, "Confirming", w.at(t, id))
+	require.NoError(t, w.SetPolicy(t.Context(), w.desk.chain.Slug, depth(2)))
+	w.work(t)
+	require.Equal(t, "Completed", w.at(t, id))
+}
+
 // The id of a transaction is changed on its way: it is the same withdrawal.
 func TestChangedID(t *testing.T) {
 	t.Parallel()

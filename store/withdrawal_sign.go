@@ -134,10 +134,12 @@ func (h *held) release(ctx context.Context) error {
 	if released > 0 {
 		return nil
 	}
+	// It has to pay more than the draft that nobody signed, and others wait behind it:
+	// only the operator's ceiling holds.
 	heir := uuid.New()
 	err = h.q.PutWithdrawal(ctx, db.PutWithdrawalParams{
 		ID: heir, Tenant: w.Tenant, Environment: w.Environment, Chain: w.Chain, Kind: string(custody.KindNonceFill), AssetID: h.NativeID,
-		Destination: h.Pays, Script: h.PaysScript, MaxFee: w.MaxFee, SenderID: w.SenderID, Nonce: w.Nonce, Replaces: &w.ID,
+		Destination: h.Pays, Script: h.PaysScript, SenderID: w.SenderID, Nonce: w.Nonce, Replaces: &w.ID,
 	})
 	if err != nil {
 		return fmt.Errorf("put a fill of nonce %d: %w", *w.Nonce, err)

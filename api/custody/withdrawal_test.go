@@ -287,6 +287,7 @@ func TestTamperedSignature(t *testing.T) {
 		require.Equal(t, "signed_refused", a.text("code"))
 		require.Contains(t, a.body["errors"], field)
 	}
+	require.Equal(t, "signed_refused", d.call("POST", path, `{"signed":"`+strings.Repeat("x", 2<<20)+`"}`).text("code"), "many coins make it long")
 	require.Equal(t, "nothing_to_sign", d.call("POST", path, `{"signed":"signed `+payload+`","draft":2}`).text("code"))
 	require.Equal(t, "PendingSignature", d.call("GET", "/transactions/"+made.text("id"), "").text("status"))
 	require.Equal(t, payload, d.call("GET", path, "").text("payload"))

@@ -172,7 +172,10 @@ func (s *surface) updateEndpoint(ctx context.Context, in *updateEndpointInput) (
 			return nil, err
 		}
 	}
-	return s.change(ctx, in.ID, func(e *Endpoint) {
+	return s.change(ctx, in.ID, func(e *Endpoint) error {
+		if e.Outbound && b.URL != nil && *b.URL != e.URL {
+			return problem.Invalid("url", "this is the endpoint of /webhooks/outbound: PUT another URL there, which gets another secret")
+		}
 		set(&e.URL, b.URL)
 		set(&e.Description, b.Description)
 		set(&e.Events, b.Events)
@@ -185,6 +188,7 @@ func (s *surface) updateEndpoint(ctx context.Context, in *updateEndpointInput) (
 		default:
 			e.Enable()
 		}
+		return nil
 	})
 }
 
@@ -196,18 +200,21 @@ func set[T any](to, from *T) {
 }
 
 func (s *surface) enableEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
-	return s.change(ctx, in.ID, (*Endpoint).Enable)
+	return s.change(ctx, in.ID, func(e *Endpoint) error {
+		e.Enable()
+		return nil
+	})
 }
 
 func (s *surface) disableEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
-	return s.change(ctx, in.ID, func(e *Endpoint) { e.Disable(DisabledByCaller, time.Now()) })
-}
-
-func (s *surface) change(ctx context.Context, id uuid.UUID, edit func(*Endpoint)) (*endpointOutput, error) {
-	e, err := s.Endpoints.ChangeEndpoint(ctx, realmOf(ctx), id, func(e *Endpoint) error {
-		edit(e)
+	return s.change(ctx, in.ID, func(e *Endpoint) error {
+		e.Disable(DisabledByCaller, time.Now())
 		return nil
 	})
+}
+
+func (s *surface) change(ctx context.Context, id uuid.UUID, edit func(*Endpoint) error) (*endpointOutput, error) {
+	e, err := s.Endpoints.ChangeEndpoint(ctx, realmOf(ctx), id, edit)
 	if err != nil {
 		return nil, edge("change endpoint", err)
 	}

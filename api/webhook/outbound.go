@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,7 +28,7 @@ type (
 	// outbound is what custody backends know as their webhook.
 	outbound struct {
 		URL     *string  `json:"url" nullable:"true"`
-		Secret  *string  `json:"signingSecret" nullable:"true" doc:"Shown once: when it was made, with the first URL or another one"`
+		Secret  *string  `json:"signingSecret" nullable:"true" doc:"Shown once: when it was made, with the first URL or another one. Deliveries are signed with the bytes that stand in base64 behind whsec_"`
 		Types   []string `json:"subscribedEventTypes" nullable:"false"`
 		Present bool     `json:"isConfigured"`
 	}
@@ -53,7 +54,8 @@ func (s *surface) mountOutbound(api huma.API) {
 func (s *surface) outbound(e *Endpoint, key []byte) *outboundOutput {
 	out := &outboundOutput{Body: outbound{Types: []string{}}}
 	if e != nil {
-		out.Body.URL, out.Body.Present, out.Body.Types = &e.URL, true, s.known
+		out.Body.URL, out.Body.Present = &e.URL, true
+		out.Body.Types = slices.DeleteFunc(slices.Clone(s.known), func(name string) bool { return !Wants(e.Events, name) })
 	}
 	if key != nil {
 		text := Text(key)

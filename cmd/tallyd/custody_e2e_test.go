@@ -177,6 +177,9 @@ func TestCustodyOnBitcoin(t *testing.T) {
 	w.start()
 	c := keeper{w.stack}
 	const key = "tpubDC5FSnBiZDMmhiuCmWAYsLwgLYrrT9rAqvTySfuCCrgsWz8wxMXUS9Tb9iVMvcRbvFcAHGkMD5Kx8koh4GquNGNTfohfk7pgjhaPCdXpoba"
+	status, problem := c.ask("PUT", "/v1/custody/keys/btc", map[string]any{"key": "pk(" + key + "/<0;1>/*)"})
+	require.Equal(t, 400, status, problem)
+	require.Contains(t, problem["errors"], "key", "its scripts have no address")
 	c.must("PUT", "/v1/custody/keys/btc", map[string]any{"key": "wpkh(" + key + "/<0;1>/*)"})
 	coin := c.asset("BTC")
 	wallet, address := c.open(c.vault(), coin)

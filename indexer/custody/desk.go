@@ -80,6 +80,9 @@ func (d Desk) RegisterKey(ctx context.Context, realm indexer.Realm, chain, text 
 	if err != nil {
 		return &InvalidError{Field: "key", Text: err.Error()}
 	}
+	if source.FormatAddress(origin) == "" {
+		return &InvalidError{Field: "key", Text: "its scripts have no address that can be paid to"}
+	}
 	return d.Pools.RegisterKey(ctx, key, origin) //nolint:wrapcheck // the port says what it was doing
 }
 

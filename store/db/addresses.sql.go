@@ -68,6 +68,35 @@ func (q *Queries) HasAddress(ctx context.Context, arg HasAddressParams) (bool, e
 	return has, err
 }
 
+const holdIndexes = `-- name: HoldIndexes :one
+SELECT coalesce(max(k.next_index), 0)::bigint AS next_index
+FROM (
+    SELECT next_index
+    FROM custody_keys
+    WHERE tenant = $1
+    AND environment = $2
+    AND origin = $3
+    ORDER BY id
+    FOR NO KEY UPDATE
+) AS k
+`
+
+type HoldIndexesParams struct {
+	Tenant      string
+	Environment string
+	Origin      []byte
+}
+
+// HoldIndexes locks a key on all chains of a realm where it derives the same scripts,
+// and returns the lowest index that was given away on none of them: who sends to an
+// address on the wrong chain pays the same vault.
+func (q *Queries) HoldIndexes(ctx context.Context, arg HoldIndexesParams) (int64, error) {
+	row := q.db.QueryRow(ctx, holdIndexes, arg.Tenant, arg.Environment, arg.Origin)
+	var next_index int64
+	err := row.Scan(&next_index)
+	return next_index, err
+}
+
 const leaseAddress = `-- name: LeaseAddress :one
 UPDATE addresses AS a
 SET
@@ -118,41 +147,6 @@ func (q *Queries) LeaseAddress(ctx context.Context, arg LeaseAddressParams) (Lea
 		&i.ScriptID,
 		&i.Address,
 		&i.GivenAt,
-	)
-	return i, err
-}
-
-const lockCustodyKey = `-- name: LockCustodyKey :one
-SELECT id, tenant, environment, chain, key, origin, next_index, active, created_at, next_change
-FROM custody_keys
-WHERE tenant = $1
-AND environment = $2
-AND chain = $3
-AND active
-FOR NO KEY UPDATE
-`
-
-type LockCustodyKeyParams struct {
-	Tenant      string
-	Environment string
-	Chain       string
-}
-
-// LockCustodyKey is CustodyKey for one who is going to give an index away.
-func (q *Queries) LockCustodyKey(ctx context.Context, arg LockCustodyKeyParams) (CustodyKey, error) {
-	row := q.db.QueryRow(ctx, lockCustodyKey, arg.Tenant, arg.Environment, arg.Chain)
-	var i CustodyKey
-	err := row.Scan(
-		&i.ID,
-		&i.Tenant,
-		&i.Environment,
-		&i.Chain,
-		&i.Key,
-		&i.Origin,
-		&i.NextIndex,
-		&i.Active,
-		&i.CreatedAt,
-		&i.NextChange,
 	)
 	return i, err
 }

@@ -404,7 +404,19 @@ SELECT
         AND b.chain = w.chain
         AND s.history <> 'complete'
     ) AS searched
-FROM wallets AS w
+FROM (
+    SELECT $1::uuid AS id
+    UNION ALL
+    SELECT o.id
+    FROM wallets AS o
+    WHERE o.vault_id = $2::uuid
+    UNION ALL
+    SELECT o.id
+    FROM vaults AS u
+    JOIN wallets AS o ON o.vault_id = u.id
+    WHERE u.user_id = $3::uuid
+) AS which
+JOIN wallets AS w ON w.id = which.id
 JOIN vaults AS v ON v.id = w.vault_id
 JOIN assets AS x ON x.id = w.asset_id
 LEFT JOIN LATERAL (
@@ -415,22 +427,17 @@ LEFT JOIN LATERAL (
     ORDER BY given_at, id
     LIMIT 1
 ) AS a ON true
-WHERE w.tenant = $1
-AND w.environment = $2
-AND (
-    w.id = $3::uuid
-    OR w.vault_id = $4::uuid
-    OR w.vault_id IN (SELECT u.id FROM vaults AS u WHERE u.user_id = $5::uuid)
-)
+WHERE w.tenant = $4
+AND w.environment = $5
 ORDER BY w.created_at, w.id
 `
 
 type WalletRowsParams struct {
-	Tenant      string
-	Environment string
 	ID          *uuid.UUID
 	VaultID     *uuid.UUID
 	UserID      *uuid.UUID
+	Tenant      string
+	Environment string
 }
 
 type WalletRowsRow struct {
@@ -447,14 +454,15 @@ type WalletRowsRow struct {
 }
 
 // WalletRows returns wallets of a realm, oldest first: one, those of a vault, or
-// those of all vaults of a user.
+// those of all vaults of a user. Which, is a list of ids and no OR, for which every
+// wallet would be read.
 func (q *Queries) WalletRows(ctx context.Context, arg WalletRowsParams) ([]WalletRowsRow, error) {
 	rows, err := q.db.Query(ctx, walletRows,
-		arg.Tenant,
-		arg.Environment,
 		arg.ID,
 		arg.VaultID,
 		arg.UserID,
+		arg.Tenant,
+		arg.Environment,
 	)
 	if err != nil {
 		return nil, err

@@ -1426,6 +1426,20 @@ func (q *Queries) WakeDue(ctx context.Context, chain string) error {
 	return err
 }
 
+const wakeSettling = `-- name: WakeSettling :exec
+UPDATE withdrawals
+SET next_at = now()
+WHERE chain = $1
+AND due IS NOT NULL
+AND next_at IS NULL
+`
+
+// WakeSettling makes those be looked at that wait for some depth, which is another now.
+func (q *Queries) WakeSettling(ctx context.Context, chain string) error {
+	_, err := q.db.Exec(ctx, wakeSettling, chain)
+	return err
+}
+
 const withdrawalEvents = `-- name: WithdrawalEvents :execrows
 INSERT INTO events (tenant, environment, type, chain, resource_id, resource_version, data)
 SELECT

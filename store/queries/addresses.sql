@@ -7,15 +7,20 @@ AND environment = @environment
 AND chain = @chain
 AND active;
 
--- name: LockCustodyKey :one
--- LockCustodyKey is CustodyKey for one who is going to give an index away.
-SELECT *
-FROM custody_keys
-WHERE tenant = @tenant
-AND environment = @environment
-AND chain = @chain
-AND active
-FOR NO KEY UPDATE;
+-- name: HoldIndexes :one
+-- HoldIndexes locks a key on all chains of a realm where it derives the same scripts,
+-- and returns the lowest index that was given away on none of them: who sends to an
+-- address on the wrong chain pays the same vault.
+SELECT coalesce(max(k.next_index), 0)::bigint AS next_index
+FROM (
+    SELECT next_index
+    FROM custody_keys
+    WHERE tenant = @tenant
+    AND environment = @environment
+    AND origin = @origin
+    ORDER BY id
+    FOR NO KEY UPDATE
+) AS k;
 
 -- name: RetireCustodyKey :exec
 -- RetireCustodyKey ends the active role of every other key than the one given.

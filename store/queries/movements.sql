@@ -41,7 +41,7 @@ SELECT
         'sourceWalletId', e.source_wallet,
         'destinationWalletId', e.destination_wallet,
         'assetId', e.caip19,
-        'amount', whole_units(e.amount, e.decimals),
+        'amount', whole_units(e.moved, e.decimals),
         'note', e.note,
         'createdAt', to_char(e.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     )
@@ -55,9 +55,11 @@ CROSS JOIN LATERAL (
         t.*,
         x.chain,
         x.caip19,
-        x.decimals
+        x.decimals,
+        CASE WHEN t.status = 'Completed' THEN coalesce(d.received, t.amount) ELSE t.amount END AS moved
     FROM transactions AS t
     JOIN assets AS x ON x.id = t.asset_id
+    LEFT JOIN deposits AS d ON d.id = t.id
     WHERE t.id = n.id
     OFFSET 0
 ) AS e

@@ -6,7 +6,8 @@ ON CONFLICT (vault_id, asset_id) DO NOTHING;
 
 -- name: WalletRows :many
 -- WalletRows returns wallets of a realm, oldest first: one, those of a vault, or
--- those of all vaults of a user.
+-- those of all vaults of a user. Which, is a list of ids and no OR, for which every
+-- wallet would be read.
 SELECT
     sqlc.embed(w),
     v.status AS vault_status,
@@ -25,7 +26,19 @@ SELECT
         AND b.chain = w.chain
         AND s.history <> 'complete'
     ) AS searched
-FROM wallets AS w
+FROM (
+    SELECT sqlc.narg('id')::uuid AS id
+    UNION ALL
+    SELECT o.id
+    FROM wallets AS o
+    WHERE o.vault_id = sqlc.narg('vault_id')::uuid
+    UNION ALL
+    SELECT o.id
+    FROM vaults AS u
+    JOIN wallets AS o ON o.vault_id = u.id
+    WHERE u.user_id = sqlc.narg('user_id')::uuid
+) AS which
+JOIN wallets AS w ON w.id = which.id
 JOIN vaults AS v ON v.id = w.vault_id
 JOIN assets AS x ON x.id = w.asset_id
 LEFT JOIN LATERAL (
@@ -38,11 +51,6 @@ LEFT JOIN LATERAL (
 ) AS a ON true
 WHERE w.tenant = @tenant
 AND w.environment = @environment
-AND (
-    w.id = sqlc.narg('id')::uuid
-    OR w.vault_id = sqlc.narg('vault_id')::uuid
-    OR w.vault_id IN (SELECT u.id FROM vaults AS u WHERE u.user_id = sqlc.narg('user_id')::uuid)
-)
 ORDER BY w.created_at, w.id;
 
 -- name: WalletPlace :one

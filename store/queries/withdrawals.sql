@@ -93,6 +93,14 @@ AND w.next_at IS NULL
 AND c.disputed = ''
 AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END;
 
+-- name: WakeSettling :exec
+-- WakeSettling makes those be looked at that wait for some depth, which is another now.
+UPDATE withdrawals
+SET next_at = now()
+WHERE chain = @chain
+AND due IS NOT NULL
+AND next_at IS NULL;
+
 -- name: WakeChanged :exec
 -- WakeChanged makes those withdrawals be looked at that have to do with transfers
 -- that changed: with a draft, with a coin of one, or, while they wait for money,
