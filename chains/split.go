@@ -18,11 +18,18 @@ func (s *Split) String() string {
 		s.Height, s.Upstreams[0], s.Hashes[0], s.Upstreams[1], s.Hashes[1])
 }
 
+// Opinion is what the nodes of a chain say of its branch.
+type Opinion struct {
+	Head  BlockRef // of the first node that answered, as it was then; zero if fewer than two could be asked
+	Split *Split   // two that stand on different branches, by more than their last block, or nil
+
+	// Agreed is the height up to which every node was found to be on one branch: 0
+	// if one of them had no opinion, math.MaxUint64 if there is one only.
+	Agreed uint64
+}
+
 // SplitFinder is a Source that can hold its nodes against each other.
 type SplitFinder interface {
-	// Split returns two nodes that stand on different branches, by more than
-	// their last block, or nil, and the head of the first node that answered as
-	// it was then. Nodes that do not answer have no opinion. A Source of which
-	// only one node can be asked is never split, and the head is zero.
-	Split(ctx context.Context) (head BlockRef, split *Split)
+	// Split asks every node. Those that do not answer have no opinion.
+	Split(ctx context.Context) Opinion
 }

@@ -18,18 +18,25 @@ func (f *Follower) agree(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	head, split := finder.Split(ctx)
+	opinion := finder.Split(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	reason := ""
-	if split != nil {
-		reason = split.String()
+	if opinion.Split != nil {
+		reason = opinion.Split.String()
+		f.contested = max(f.contested, opinion.Split.Height)
 	}
 	if f.disputed != nil && (*f.disputed == "") == (reason == "") {
 		return nil
 	}
 	if reason == "" {
+		// One that is silent, or so far back that it says nothing of what was
+		// contested, does not agree.
+		if opinion.Agreed == 0 || opinion.Agreed < f.contested {
+			return nil
+		}
+		head := opinion.Head
 		if head.Hash.IsZero() {
 			head = f.head
 		}
@@ -47,6 +54,9 @@ func (f *Follower) agree(ctx context.Context) error {
 		f.log.Info().Msg("the nodes agree again")
 	}
 	f.disputed = &reason
+	if reason == "" {
+		f.contested = 0
+	}
 	return nil
 }
 

@@ -61,6 +61,8 @@ type Follower struct {
 	fork   *chains.BlockRef // while walking back: where the node's branch left ours
 	blocks fetcher
 
+	contested uint64 // the highest height at which nodes were found to disagree since they last agreed
+
 	disputed *string // what the ledger has been told of the nodes' branches; nil before the first look
 	missing  string  // why the next block, which a node announced, is not there; "" if it is
 }

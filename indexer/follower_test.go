@@ -252,22 +252,23 @@ func TestFollowerTellsANodeFault(t *testing.T) {
 // divided is a node that has another beside it.
 type divided struct {
 	*chainstest.Fake
-	split *chains.Split
+	split  *chains.Split
+	agreed uint64
 }
 
-func (d *divided) Split(ctx context.Context) (chains.BlockRef, *chains.Split) {
+func (d *divided) Split(ctx context.Context) chains.Opinion {
 	head, err := d.Head(ctx)
 	if err != nil {
-		return chains.BlockRef{}, nil
+		return chains.Opinion{}
 	}
-	return head, d.split
+	return chains.Opinion{Head: head, Split: d.split, Agreed: d.agreed}
 }
 
 // The ledger hears that nodes disagree before it gets another block, once, and so
 // that they agree again.
 func TestFollowerTellsOfASplit(t *testing.T) {
 	t.Parallel()
-	node := &divided{Fake: chainstest.NewFake("btc", "ab")}
+	node := &divided{Fake: chainstest.NewFake("btc", "ab"), agreed: 1}
 	ledger := &tape{}
 	zero := uint64(0)
 	cursor, err := ledger.Acquire(t.Context(), "btc", uuid.New(), 0)
@@ -286,6 +287,11 @@ func TestFollowerTellsOfASplit(t *testing.T) {
 	node.split = &chains.Split{Height: 3}
 	settle(t, f)
 	node.split = nil
+	for _, node.agreed = range []uint64{0, 2} {
+		settle(t, f)
+		require.Len(t, ledger.said, 2, "one that is silent does not agree, and neither does one that has not come so far")
+	}
+	node.agreed = 4
 	node.Show("axyzw")
 	settle(t, f)
 	require.Equal(t, []said{{false, 1}, {true, 2}, {false, 1}}, ledger.said, "not before the branch that was left is")

@@ -3,6 +3,7 @@ package indexer
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -40,6 +41,13 @@ func (m *Mempool) Look(ctx context.Context, f *Follower) error {
 	view, err := m.source.Mempool(ctx, f.table)
 	if err != nil {
 		return fmt.Errorf("read the mempool: %w", err)
+	}
+	// What left before it could be written is nothing to tell of any more.
+	if view.Complete {
+		m.unsaved = slices.DeleteFunc(m.unsaved, func(tx chains.UnconfirmedTx) bool {
+			_, there := view.Present[tx.Tx]
+			return !there
+		})
 	}
 	m.unsaved = append(m.unsaved, view.New...)
 	// A window moved by a pending payment is extended before it is written, so

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -199,13 +198,11 @@ func (c carrying) keep(ctx context.Context, q *db.Queries, answer access.Answer)
 	return nil
 }
 
-// answerID names a request: a key is unique for one caller, method and path, of which
-// those with and without /v1 are one operation. Each part is written with its length,
-// so that none runs into the next.
+// answerID names a request: a key is unique for one caller, method and path. Each
+// part is written with its length, so that none runs into the next.
 func answerID(e access.Entry, key string) []byte {
 	digest := sha256.New()
-	path := strings.TrimPrefix(e.Path, "/v1")
-	for _, part := range []string{e.Realm.Tenant, string(e.Realm.Environment), e.Caller, e.Method, path, key} {
+	for _, part := range []string{e.Realm.Tenant, string(e.Realm.Environment), e.Caller, e.Method, e.Path, key} {
 		fmt.Fprintf(digest, "%d:%s", len(part), part)
 	}
 	return digest.Sum(nil)

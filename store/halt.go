@@ -10,11 +10,11 @@ import (
 	"tallyd/store/db"
 )
 
-// limit halts credits when a reorg has taken back more blocks than the policy
-// lets it.
+// limit halts credits when a block is taken back, and with it more of them than the
+// policy lets a reorg. An operator who resumes meanwhile is not overruled.
 func (s *settlement) limit(ctx context.Context) error {
 	limit := s.policy.ReorgLimit
-	if limit == 0 || uint64(s.terms.Reverted) <= limit {
+	if s.taken == nil || limit == 0 || uint64(s.terms.Reverted) <= limit {
 		return nil
 	}
 	return s.halt(ctx, fmt.Sprintf("a reorg took back more than %d blocks", limit))

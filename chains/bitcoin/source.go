@@ -180,7 +180,7 @@ func (s *Source) RefAt(ctx context.Context, height uint64) (chains.BlockRef, err
 }
 
 // Split implements chains.SplitFinder.
-func (s *Source) Split(ctx context.Context) (chains.BlockRef, *chains.Split) {
+func (s *Source) Split(ctx context.Context) chains.Opinion {
 	return s.pool.Split(ctx,
 		func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) { return s.node(u).head(ctx) },
 		func(ctx context.Context, u *rpc.Upstream, height uint64) (chains.BlockRef, error) {

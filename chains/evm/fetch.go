@@ -46,7 +46,7 @@ func (s *Source) RefAt(ctx context.Context, height uint64) (chains.BlockRef, err
 }
 
 // Split implements chains.SplitFinder.
-func (s *Source) Split(ctx context.Context) (chains.BlockRef, *chains.Split) {
+func (s *Source) Split(ctx context.Context) chains.Opinion {
 	ref := func(h *header, err error) (chains.BlockRef, error) {
 		if err != nil {
 			return chains.BlockRef{}, err

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -32,8 +33,7 @@ func (p *Pool) each(ctx context.Context, some []*Upstream, ask func(ctx context.
 }
 
 // Split holds the branches of the upstreams against the one of the first that
-// answers, and returns that one's head and the first disagreement, or nil. head returns the best block
-// of one upstream, at the one it has at a height.
+// answers. head returns the best block of one upstream, at the one it has at a height.
 //
 // Two are on one branch if they have the same block below the lower of their heads:
 // the heads themselves may differ for as long as a block takes to spread. One that
@@ -41,58 +41,76 @@ func (p *Pool) each(ctx context.Context, some []*Upstream, ask func(ctx context.
 // than a second has no opinion, and in the last case is not asked for half a minute.
 func (p *Pool) Split(ctx context.Context, head func(ctx context.Context, u *Upstream) (chains.BlockRef, error),
 	at func(ctx context.Context, u *Upstream, height uint64) (chains.BlockRef, error),
-) (chains.BlockRef, *chains.Split) {
+) chains.Opinion {
+	if len(p.upstreams) < 2 {
+		return chains.Opinion{Agreed: math.MaxUint64}
+	}
 	open, _ := p.open(time.Now())
 	open = slices.DeleteFunc(open, func(u *Upstream) bool { return time.Now().UnixNano() < u.mutedUntil.Load() })
 	if len(open) < 2 {
-		return chains.BlockRef{}, nil
+		return chains.Opinion{}
 	}
-	parent := ctx
-	ctx, cancel := context.WithTimeout(ctx, splitTime)
+	heads, errs := p.heads(ctx, open, head)
+	first := slices.IndexFunc(errs, func(err error) bool { return err == nil })
+	if first < 0 {
+		return chains.Opinion{}
+	}
+	opinion := chains.Opinion{Head: heads[first], Agreed: math.MaxUint64}
+	if len(open) < len(p.upstreams) || first > 0 {
+		opinion.Agreed = 0
+	}
+	for i := first + 1; i < len(open) && opinion.Split == nil; i++ {
+		var agreed uint64
+		if errs[i] == nil {
+			agreed, opinion.Split = p.compare(ctx, [2]*Upstream{open[first], open[i]}, [2]chains.BlockRef{heads[first], heads[i]}, at)
+		}
+		opinion.Agreed = min(opinion.Agreed, agreed)
+	}
+	return opinion
+}
+
+// heads asks upstreams for their best blocks, and mutes those that are too slow.
+func (p *Pool) heads(ctx context.Context, open []*Upstream, head func(ctx context.Context, u *Upstream) (chains.BlockRef, error)) ([]chains.BlockRef, []error) {
+	asking, cancel := context.WithTimeout(ctx, splitTime)
 	defer cancel()
 	heads := make([]chains.BlockRef, len(open))
-	errs := p.each(ctx, open, func(ctx context.Context, i int, u *Upstream) (err error) {
+	errs := p.each(asking, open, func(ctx context.Context, i int, u *Upstream) (err error) {
 		heads[i], err = head(ctx, u)
 		return err
 	})
-	first := -1
 	for i := range open {
-		switch {
-		case errs[i] != nil && ctx.Err() != nil && parent.Err() == nil:
+		if errs[i] != nil && asking.Err() != nil && ctx.Err() == nil {
 			open[i].mutedUntil.Store(time.Now().Add(muteTime).UnixNano())
-		case errs[i] != nil:
-		case first < 0:
-			first = i
-		default:
-			if split := p.compare(ctx, [2]*Upstream{open[first], open[i]}, [2]chains.BlockRef{heads[first], heads[i]}, at); split != nil {
-				return heads[first], split
-			}
 		}
 	}
-	if first < 0 {
-		return chains.BlockRef{}, nil
-	}
-	return heads[first], nil
+	return heads, errs
 }
 
-// compare holds two upstreams against each other.
+// compare holds two upstreams against each other. It returns the height up to which
+// they are on one branch, 0 for none or if one of them did not say.
 func (p *Pool) compare(ctx context.Context, two [2]*Upstream, heads [2]chains.BlockRef,
 	at func(ctx context.Context, u *Upstream, height uint64) (chains.BlockRef, error),
-) *chains.Split {
+) (agreed uint64, split *chains.Split) {
 	height := min(heads[0].Height, heads[1].Height)
 	if heads[0].Hash == heads[1].Hash || height == 0 {
-		return nil
+		return height, nil
 	}
 	height--
+	// Others may have taken all the time that the heads had.
+	ctx, cancel := context.WithTimeout(ctx, splitTime)
+	defer cancel()
 	var blocks [2]chains.BlockRef
 	errs := p.each(ctx, two[:], func(ctx context.Context, i int, u *Upstream) (err error) {
 		blocks[i], err = at(ctx, u, height)
 		return err
 	})
-	if errs[0] != nil || errs[1] != nil || blocks[0].Hash == blocks[1].Hash {
-		return nil
+	switch {
+	case errs[0] != nil || errs[1] != nil:
+		return 0, nil
+	case blocks[0].Hash == blocks[1].Hash:
+		return height, nil
 	}
-	return &chains.Split{
+	return 0, &chains.Split{
 		Height:    height,
 		Upstreams: [2]string{two[0].Name(), two[1].Name()},
 		Hashes:    [2]chains.Hash{blocks[0].Hash, blocks[1].Hash},

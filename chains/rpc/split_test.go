@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -31,10 +32,12 @@ func TestSplit(t *testing.T) {
 		at     uint64   // the height of the split; 0 for none
 		by     int      // the upstream that differs from the first that answers
 		head   string   // the chain of the first that answers; "" for none
+		agreed uint64
 	}{
-		{name: "One", chains: []string{"abc"}},
-		{name: "Same", chains: []string{"abc", "abc"}, head: "abc"},
-		{name: "LastBlockAlone", chains: []string{"abc", "abx"}, head: "abc"},
+		{name: "One", chains: []string{"abc"}, agreed: math.MaxUint64},
+		{name: "Same", chains: []string{"abc", "abc"}, head: "abc", agreed: 2},
+		{name: "LastBlockAlone", chains: []string{"abc", "abx"}, head: "abc", agreed: 1},
+		{name: "Three", chains: []string{"abcde", "abcd", "abcx"}, head: "abcde", agreed: 2},
 		{name: "TwoBlocks", chains: []string{"abcd", "abxy"}, at: 2, by: 1, head: "abcd"},
 		{name: "Behind", chains: []string{"abcde", "ab"}, head: "abcde"},
 		{name: "FirstIsBehind", chains: []string{"ab", "abcde"}, head: "ab"},
@@ -45,6 +48,7 @@ func TestSplit(t *testing.T) {
 		{name: "Broken", chains: []string{"abcd", broken}, head: "abcd"},
 		{name: "FirstIsBroken", chains: []string{broken, "abcd", "abxy"}, at: 2, by: 2, head: "abcd"},
 		{name: "Silent", chains: []string{"abcd", silent}, head: "abcd"},
+		{name: "ThirdIsSilent", chains: []string{"abcd", "abxy", silent}, at: 2, by: 1, head: "abcd"},
 		{name: "AllSilent", chains: []string{silent, silent}},
 	}
 	for _, tt := range tests {
@@ -72,24 +76,26 @@ func TestSplit(t *testing.T) {
 						return letters(chain, height), nil
 					}
 				}
-				head, split := pool.Split(t.Context(), func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) {
+				opinion := pool.Split(t.Context(), func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) {
 					return at(ctx, u, uint64(len(of[u.Name()])-1))
 				}, at)
 
 				began := time.Now()
-				again, _ := pool.Split(t.Context(), func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) {
+				again := pool.Split(t.Context(), func(ctx context.Context, u *rpc.Upstream) (chains.BlockRef, error) {
 					return at(ctx, u, uint64(len(of[u.Name()])-1))
 				}, at)
 				require.Zero(t, time.Since(began), "who was too slow is waited for once")
 				if !slices.Contains(tt.chains, silent) {
-					require.Equal(t, head, again)
+					require.Equal(t, opinion, again)
 				}
 
 				want := chains.BlockRef{}
 				if tt.head != "" {
 					want = letters(tt.head, uint64(len(tt.head)-1))
 				}
-				require.Equal(t, want, head)
+				require.Equal(t, want, opinion.Head)
+				require.Equal(t, tt.agreed, opinion.Agreed)
+				split := opinion.Split
 				if tt.at == 0 {
 					require.Nil(t, split)
 					return
@@ -101,7 +107,8 @@ func TestSplit(t *testing.T) {
 				require.Equal(t, letters(tt.head, tt.at).Hash, split.Hashes[0])
 				require.Equal(t, letters(of[other], tt.at).Hash, split.Hashes[1])
 				for _, health := range pool.Health() {
-					require.Equal(t, of[health.Upstream] != broken, health.OK, "silence here is no fault")
+					require.Equal(t, of[health.Upstream] != broken && of[health.Upstream] != silent, health.OK)
+					require.NotContains(t, health.Reason, "deadline", "silence here is no fault")
 				}
 			})
 		})

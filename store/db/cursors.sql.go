@@ -281,7 +281,7 @@ SELECT
     unproven
 FROM cursors
 WHERE chain = $1
-FOR UPDATE
+FOR NO KEY UPDATE
 `
 
 type LockCursorRow struct {

@@ -25,7 +25,7 @@ SELECT
     unproven
 FROM cursors
 WHERE chain = @chain
-FOR UPDATE;
+FOR NO KEY UPDATE;
 
 -- name: TakeLease :one
 -- TakeLease takes or keeps a lease by the database's clock, and returns no row
