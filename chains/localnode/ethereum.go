@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -184,11 +185,57 @@ func (e *Ethereum) saveState(ctx context.Context, past bool) error {
 		return fmt.Errorf("read anvil's state: %w", err)
 	}
 	// anvil packs what it hands out and wants it unpacked.
-	state, err := gzip.NewReader(bytes.NewReader(packed))
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return fmt.Errorf("unpack anvil's state: %w", err)
 	}
-	return replaceFile(e.stateFile, state)
+	state, err := e.ownGenesis(ctx, unpacked)
+	if err != nil {
+		return err
+	}
+	return replaceFile(e.stateFile, bytes.NewReader(state))
+}
+
+// ownGenesis returns a state without the blocks of number 0 that are not the
+// chain's. An anvil that begins from a state keeps the genesis block it would have
+// begun with beside the state's, and the next one would take either for its own.
+func (e *Ethereum) ownGenesis(ctx context.Context, state io.Reader) ([]byte, error) {
+	type block struct {
+		Number    string `json:"number"`
+		Timestamp string `json:"timestamp"`
+	}
+	var own block
+	if err := e.Call(ctx, "eth_getBlockByNumber", &own, "0x0", false); err != nil {
+		return nil, err
+	}
+	var parts map[string]json.RawMessage
+	if err := json.NewDecoder(state).Decode(&parts); err != nil {
+		return nil, fmt.Errorf("read anvil's state: %w", err)
+	}
+	var blocks []json.RawMessage
+	if err := json.Unmarshal(parts["blocks"], &blocks); err != nil {
+		return nil, fmt.Errorf("read the blocks of anvil's state: %w", err)
+	}
+	for i := len(blocks) - 1; i >= 0; i-- {
+		var b struct {
+			Header block `json:"header"`
+		}
+		if err := json.Unmarshal(blocks[i], &b); err != nil {
+			return nil, fmt.Errorf("read a block of anvil's state: %w", err)
+		}
+		if b.Header.Number == own.Number && b.Header.Timestamp != own.Timestamp {
+			blocks = slices.Delete(blocks, i, i+1)
+		}
+	}
+	var err error
+	if parts["blocks"], err = json.Marshal(blocks); err != nil {
+		return nil, fmt.Errorf("write the blocks of anvil's state: %w", err)
+	}
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return nil, fmt.Errorf("write anvil's state: %w", err)
+	}
+	return text, nil
 }
 
 // replaceFile makes content a file's content; a crash leaves the old or the new.

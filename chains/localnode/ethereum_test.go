@@ -1,7 +1,9 @@
 package localnode
 
 import (
+	"bytes"
 	"math/big"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,6 +119,45 @@ func TestAnvilRestart(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "state.json.*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// The first block stays what it is, however often anvil begins from a state: it
+// would have begun with another one each time, of the second in which it starts.
+func TestAnvilKeepsGenesis(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	options := EthereumOptions{Bin: testProgram(t, "TALLYD_ANVIL", "anvil"), Dir: dir, StateFile: filepath.Join(dir, "state.json")}
+	ctx := t.Context()
+	first, err := StartAnvil(ctx, options)
+	require.NoError(t, err)
+	endWithTest(t, first.node)
+	genesis := timeOfGenesis(t, first)
+	require.NoError(t, first.Stop(ctx))
+	state, err := os.ReadFile(options.StateFile)
+	require.NoError(t, err)
+	const old = "0x5"
+	quoted := func(text string) []byte { return []byte(`"timestamp":"` + text + `"`) }
+	require.Equal(t, 1, bytes.Count(state, quoted(genesis)))
+	require.NoError(t, os.WriteFile(options.StateFile, bytes.Replace(state, quoted(genesis), quoted(old), 1), 0o600))
+	for range 3 {
+		next, err := StartAnvil(ctx, options)
+		require.NoError(t, err)
+		endWithTest(t, next.node)
+		require.Equal(t, old, timeOfGenesis(t, next))
+		require.NoError(t, next.Stop(ctx))
+		state, err = os.ReadFile(options.StateFile)
+		require.NoError(t, err)
+		require.Equal(t, 1, bytes.Count(state, []byte(`"header":`)), "no other one is kept")
+	}
+}
+
+func timeOfGenesis(t *testing.T, e *Ethereum) string {
+	t.Helper()
+	var block struct {
+		Timestamp string `json:"timestamp"`
+	}
+	require.NoError(t, e.Call(t.Context(), "eth_getBlockByNumber", &block, "0x0", false))
+	return block.Timestamp
 }
 
 func TestReplay(t *testing.T) {
