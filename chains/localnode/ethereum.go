@@ -216,19 +216,20 @@ func (e *Ethereum) ownGenesis(ctx context.Context, state io.Reader) ([]byte, err
 	if err := json.Unmarshal(parts["blocks"], &blocks); err != nil {
 		return nil, fmt.Errorf("read the blocks of anvil's state: %w", err)
 	}
-	for i := len(blocks) - 1; i >= 0; i-- {
+	var kept []json.RawMessage
+	for _, text := range blocks {
 		var b struct {
 			Header block `json:"header"`
 		}
-		if err := json.Unmarshal(blocks[i], &b); err != nil {
+		if err := json.Unmarshal(text, &b); err != nil {
 			return nil, fmt.Errorf("read a block of anvil's state: %w", err)
 		}
-		if b.Header.Number == own.Number && b.Header.Timestamp != own.Timestamp {
-			blocks = slices.Delete(blocks, i, i+1)
+		if b.Header.Number != own.Number || b.Header.Timestamp == own.Timestamp {
+			kept = append(kept, text)
 		}
 	}
 	var err error
-	if parts["blocks"], err = json.Marshal(blocks); err != nil {
+	if parts["blocks"], err = json.Marshal(kept); err != nil {
 		return nil, fmt.Errorf("write the blocks of anvil's state: %w", err)
 	}
 	text, err := json.Marshal(parts)
