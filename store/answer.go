@@ -109,7 +109,7 @@ func (c carrying) run(ctx context.Context, do func(ctx context.Context) access.A
 	if err := c.fail("request" + BeforeBegin); err != nil {
 		return access.Answer{}, false, err
 	}
-	tx, err := c.pool.Begin(ctx)
+	tx, err := c.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginRequest})
 	if err != nil {
 		return access.Answer{}, false, fmt.Errorf("begin: %w", err)
 	}

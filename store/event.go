@@ -20,23 +20,27 @@ var _ indexer.Sequencer = (*Store)(nil)
 const numberingTime = 4 * time.Second
 
 // Number implements indexer.Sequencer. Two owners could number side by side and
-// be right, since they wait for one row; the lease only keeps them from doing so.
+// be right, since the numbers go on from the last one or not at all; the lease only
+// keeps them from doing so.
 func (s *Store) Number(ctx context.Context, owner uuid.UUID, limit int) (int, error) {
+	q := s.queries(ctx)
+	at, err := q.LastNumber(ctx, owner)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the last number: %w", err)
+	}
+	if !at.Waiting {
+		return 0, nil
+	}
 	var numbered int64
-	err := s.write(ctx, "number", func(q *db.Queries) error {
-		last, err := q.HoldNumbering(ctx, owner)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
+	err = s.single("number", func() (err error) {
+		numbered, err = q.NumberEvents(ctx, db.NumberEventsParams{
+			Rows: int32(limit), Owner: owner, Seconds: numberingTime.Seconds(), Last: at.Last,
+		})
 		if err != nil {
-			return fmt.Errorf("hold numbering: %w", err)
-		}
-		if numbered, err = q.NumberEvents(ctx, db.NumberEventsParams{Last: last, Rows: int32(limit)}); err != nil {
 			return fmt.Errorf("number events: %w", err)
-		}
-		err = q.KeepNumbering(ctx, db.KeepNumberingParams{Last: last + numbered, Owner: owner, Seconds: numberingTime.Seconds()})
-		if err != nil {
-			return fmt.Errorf("keep numbering: %w", err)
 		}
 		return nil
 	})

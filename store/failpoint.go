@@ -17,7 +17,7 @@ func Failpoints() []string {
 	var names []string
 	for _, name := range []string{
 		"register", "rebase", "apply", "revert", "amend", "fill",
-		"create_account", "extend", "delete_account", "delete_user", "number",
+		"create_account", "extend", "delete_account", "delete_user",
 		"sync", "end_turn", "replace_login", "resume_stream",
 		"change_key", "request",
 		"create_endpoint", "change_endpoint", "delete_endpoint", "rotate_secret", "send_test", "resend", "recover",
@@ -28,7 +28,7 @@ func Failpoints() []string {
 		names = append(names, name+BeforeBegin, name+BeforeCommit, name+AfterCommit)
 	}
 	for _, name := range []string{
-		"fan_out", "claim", "complete", "mark", "disable", "beat", "take_over", "leave",
+		"number", "fan_out", "claim", "complete", "mark", "disable", "beat", "take_over", "leave",
 	} {
 		names = append(names, name+BeforeBegin, name+AfterCommit)
 	}

@@ -59,7 +59,7 @@ func (s *Store) begin(ctx context.Context) (pgx.Tx, error) { //nolint:ireturn //
 	if r := s.requestOf(ctx); r != nil {
 		return r.tx.Begin(ctx) //nolint:wrapcheck // the caller says what it was doing
 	}
-	return s.pool.Begin(ctx) //nolint:wrapcheck // the caller says what it was doing
+	return s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginWrite}) //nolint:wrapcheck // the caller says what it was doing
 }
 
 // try runs one statement that Postgres may refuse where the refusal is an outcome

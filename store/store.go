@@ -44,6 +44,16 @@ const (
 // those who wait for that row.
 const sideConns = 4
 
+// beginWrite begins a transaction that may hold locks. A process that is stopped,
+// or cut off, in the middle of one would hold them for as long as Postgres believes
+// in its connection, and whatever else needs them would wait; so Postgres ends it.
+// Between two statements of ours nothing is waited for, but a request may have
+// asked somebody: it has the time of the server that answers it.
+const (
+	beginWrite   = `BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'`
+	beginRequest = `BEGIN; SET LOCAL idle_in_transaction_session_timeout = '40s'`
+)
+
 // utf8 is the encoding of texts, by Postgres' name for it.
 const utf8 = "UTF8"
 

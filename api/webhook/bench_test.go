@@ -35,10 +35,14 @@ import (
 // its value names, until its input ends.
 const childVariable = "TALLYD_TEST_SENDER"
 
+// stopVariable makes that daemon stop itself, once, at the commit boundary its
+// value names.
+const stopVariable = "TALLYD_TEST_STOP"
+
 // TestMain runs the tests, or the daemon a test has started this program for.
 func TestMain(m *testing.M) {
 	if url, child := os.LookupEnv(childVariable); child {
-		if err := sendOnly(url); err != nil {
+		if err := sendOnly(url, os.Getenv(stopVariable)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

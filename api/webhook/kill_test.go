@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,14 +31,25 @@ import (
 var kills = flag.Int("webhook.kills", 2, "how often TestKilled kills the daemon while 6000 events are under way")
 
 // sendOnly is what a daemon does about events: it numbers and sends them.
-func sendOnly(url string) error {
+func sendOnly(url, stopAt string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
 		defer stop()
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
-	s, err := store.Open(ctx, options(url))
+	var once sync.Once
+	opts := options(url)
+	opts.Failpoint = func(name string) error {
+		if name == stopAt {
+			once.Do(func() {
+				fmt.Println("stops")
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			})
+		}
+		return nil
+	}
+	s, err := store.Open(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
@@ -52,26 +66,34 @@ func sendOnly(url string) error {
 // child is such a daemon in a process of its own.
 type child struct {
 	*exec.Cmd
-	in io.WriteCloser
+	in  io.WriteCloser
+	out *bufio.Reader
 }
 
-func (b *bench) child() *child {
+func (b *bench) child(settings ...string) *child {
 	b.Helper()
 	program, err := os.Executable()
 	require.NoError(b, err)
 	// It ends when its input does: also when this test is killed.
 	c := &child{Cmd: exec.CommandContext(context.WithoutCancel(b.Context()), program)}
-	c.Env = append(os.Environ(), childVariable+"="+b.url)
+	c.Env = append(append(os.Environ(), childVariable+"="+b.url), settings...)
 	c.Stderr = os.Stderr
 	c.in, err = c.StdinPipe()
 	require.NoError(b, err)
 	out, err := c.StdoutPipe()
 	require.NoError(b, err)
 	require.NoError(b, c.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(b, err)
-	require.Equal(b, "up\n", line)
+	c.out = bufio.NewReader(out)
+	c.says(b, "up")
 	return c
+}
+
+// says waits until it has said a line.
+func (c *child) says(t testing.TB, line string) {
+	t.Helper()
+	said, err := c.out.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, line+"\n", said)
 }
 
 // signal sends a signal, and after a deadly one waits for the end.
@@ -183,4 +205,35 @@ func TestStopped(t *testing.T) {
 	require.Equal(t, map[webhook.State]int{webhook.Delivered: events}, b.states(e), "what was said too late did not count")
 	require.Equal(t, events, in.distinct())
 	require.LessOrEqual(t, len(in.all()), events+5)
+}
+
+// Wherever a daemon is stopped between the numbering of an event and the outcome of
+// its delivery, it holds nothing that keeps another from doing all of it.
+func TestStoppedAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, failpoint := range store.Failpoints() {
+		verb, _, _ := strings.Cut(failpoint, ".")
+		if !slices.Contains([]string{"number", "fan_out", "claim", "complete", "beat", "take_over"}, verb) {
+			continue
+		}
+		t.Run(failpoint, func(t *testing.T) {
+			t.Parallel()
+			const events = 20
+			b := newBench(t)
+			in := newInbox(t, nil)
+			e, _ := b.endpoint(in.url, nil)
+			first := b.child(stopVariable + "=" + failpoint)
+			b.happenLater("transfer.confirmed", many(events))
+			first.says(t, "stops")
+			b.happenLater("transfer.confirmed", many(events))
+			second := b.child()
+			b.settled(e, webhook.Delivered, 2*events)
+			first.signal(t, syscall.SIGCONT)
+			first.end(t)
+			second.end(t)
+			require.Equal(t, map[webhook.State]int{webhook.Delivered: 2 * events}, b.states(e))
+			require.Equal(t, 2*events, in.distinct())
+			require.LessOrEqual(t, len(in.all()), 3*events, "only what was under way came twice")
+		})
+	}
 }

@@ -375,6 +375,9 @@ func newCemetery(t *testing.T, boundary string) *cemetery {
 	height, err := node.Height(t.Context())
 	require.NoError(t, err)
 	for _, m := range deaths() {
+		if !slices.Contains(store.Failpoints(), m.verb+boundary) {
+			continue // nothing of ours runs there
+		}
 		m.stack = &stack{t: t}
 		m.mortality = mortality{
 			Database: migratedDatabase(t), Node: node.URL, User: node.User, Password: node.Password, Start: uint64(height),

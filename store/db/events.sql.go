@@ -130,70 +130,79 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Eve
 	return items, nil
 }
 
-const holdNumbering = `-- name: HoldNumbering :one
-SELECT last
-FROM sequencer
-WHERE owner = $1::uuid OR owner IS NULL OR lease_until < clock_timestamp()
-FOR UPDATE SKIP LOCKED
+const lastNumber = `-- name: LastNumber :one
+SELECT
+    s.last,
+    EXISTS (SELECT FROM events AS e WHERE e.seq IS NULL) AS waiting
+FROM sequencer AS s
+WHERE s.owner = $1::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp()
 `
 
-// HoldNumbering locks the numbering for its owner, or returns no row while
-// another holds it.
-func (q *Queries) HoldNumbering(ctx context.Context, owner uuid.UUID) (int64, error) {
-	row := q.db.QueryRow(ctx, holdNumbering, owner)
-	var last int64
-	err := row.Scan(&last)
-	return last, err
-}
-
-const keepNumbering = `-- name: KeepNumbering :exec
-UPDATE sequencer
-SET
-    last = $1,
-    owner = $2::uuid,
-    lease_until = clock_timestamp() + make_interval(secs => $3::float8)
-`
-
-type KeepNumberingParams struct {
+type LastNumberRow struct {
 	Last    int64
-	Owner   uuid.UUID
-	Seconds float64
+	Waiting bool
 }
 
-// KeepNumbering saves the last number given and keeps the lease.
-func (q *Queries) KeepNumbering(ctx context.Context, arg KeepNumberingParams) error {
-	_, err := q.db.Exec(ctx, keepNumbering, arg.Last, arg.Owner, arg.Seconds)
-	return err
+// LastNumber returns the last number given, and whether an event waits for the
+// next one. It returns no row while another holds the numbering.
+func (q *Queries) LastNumber(ctx context.Context, owner uuid.UUID) (LastNumberRow, error) {
+	row := q.db.QueryRow(ctx, lastNumber, owner)
+	var i LastNumberRow
+	err := row.Scan(&i.Last, &i.Waiting)
+	return i, err
 }
 
-const numberEvents = `-- name: NumberEvents :execrows
-UPDATE events AS e
-SET seq = n.number + $1::bigint
-FROM (
+const numberEvents = `-- name: NumberEvents :one
+WITH waiting AS MATERIALIZED (
     SELECT
-        u.id,
-        row_number() OVER (ORDER BY u.id) AS number
+        o.id,
+        row_number() OVER (ORDER BY o.id) AS number
     FROM (
-        SELECT o.id
-        FROM events AS o
-        WHERE o.seq IS NULL
-        ORDER BY o.id
-        LIMIT $2
-    ) AS u
-) AS n
-WHERE e.id = n.id
+        SELECT e.id
+        FROM events AS e
+        WHERE e.seq IS NULL
+        ORDER BY e.id
+        LIMIT $1
+    ) AS o
+), moved AS (
+    UPDATE sequencer AS s
+    SET
+        last = s.last + (SELECT count(*) FROM waiting),
+        owner = $2::uuid,
+        lease_until = clock_timestamp() + make_interval(secs => $3::float8)
+    WHERE s.last = $4::bigint
+    AND (s.owner = $2::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp())
+    RETURNING s.last
+), numbered AS (
+    UPDATE events AS e
+    SET seq = $4::bigint + w.number
+    FROM moved
+    CROSS JOIN waiting AS w
+    WHERE e.id = w.id
+    RETURNING 1
+)
+SELECT count(*) FROM numbered
 `
 
 type NumberEventsParams struct {
-	Last int64
-	Rows int32
+	Rows    int32
+	Owner   uuid.UUID
+	Seconds float64
+	Last    int64
 }
 
-// NumberEvents gives the next numbers to committed events.
+// NumberEvents gives the next numbers to committed events and keeps the lease, if
+// the last number still is the one given: then nobody has numbered since the
+// statement began to look, and what it sees without a number has none. It is one
+// statement, so that a process that is stopped in the middle of it holds no lock.
 func (q *Queries) NumberEvents(ctx context.Context, arg NumberEventsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, numberEvents, arg.Last, arg.Rows)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	row := q.db.QueryRow(ctx, numberEvents,
+		arg.Rows,
+		arg.Owner,
+		arg.Seconds,
+		arg.Last,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }

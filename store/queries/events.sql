@@ -50,39 +50,49 @@ CROSS JOIN LATERAL (
 ) AS r
 WHERE c.chain = @chain;
 
--- name: HoldNumbering :one
--- HoldNumbering locks the numbering for its owner, or returns no row while
--- another holds it.
-SELECT last
-FROM sequencer
-WHERE owner = @owner::uuid OR owner IS NULL OR lease_until < clock_timestamp()
-FOR UPDATE SKIP LOCKED;
+-- name: LastNumber :one
+-- LastNumber returns the last number given, and whether an event waits for the
+-- next one. It returns no row while another holds the numbering.
+SELECT
+    s.last,
+    EXISTS (SELECT FROM events AS e WHERE e.seq IS NULL) AS waiting
+FROM sequencer AS s
+WHERE s.owner = @owner::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp();
 
--- name: NumberEvents :execrows
--- NumberEvents gives the next numbers to committed events.
-UPDATE events AS e
-SET seq = n.number + sqlc.arg(last)::bigint
-FROM (
+-- name: NumberEvents :one
+-- NumberEvents gives the next numbers to committed events and keeps the lease, if
+-- the last number still is the one given: then nobody has numbered since the
+-- statement began to look, and what it sees without a number has none. It is one
+-- statement, so that a process that is stopped in the middle of it holds no lock.
+WITH waiting AS MATERIALIZED (
     SELECT
-        u.id,
-        row_number() OVER (ORDER BY u.id) AS number
+        o.id,
+        row_number() OVER (ORDER BY o.id) AS number
     FROM (
-        SELECT o.id
-        FROM events AS o
-        WHERE o.seq IS NULL
-        ORDER BY o.id
+        SELECT e.id
+        FROM events AS e
+        WHERE e.seq IS NULL
+        ORDER BY e.id
         LIMIT @rows
-    ) AS u
-) AS n
-WHERE e.id = n.id;
-
--- name: KeepNumbering :exec
--- KeepNumbering saves the last number given and keeps the lease.
-UPDATE sequencer
-SET
-    last = @last,
-    owner = @owner::uuid,
-    lease_until = clock_timestamp() + make_interval(secs => @seconds::float8);
+    ) AS o
+), moved AS (
+    UPDATE sequencer AS s
+    SET
+        last = s.last + (SELECT count(*) FROM waiting),
+        owner = @owner::uuid,
+        lease_until = clock_timestamp() + make_interval(secs => @seconds::float8)
+    WHERE s.last = sqlc.arg(last)::bigint
+    AND (s.owner = @owner::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp())
+    RETURNING s.last
+), numbered AS (
+    UPDATE events AS e
+    SET seq = sqlc.arg(last)::bigint + w.number
+    FROM moved
+    CROSS JOIN waiting AS w
+    WHERE e.id = w.id
+    RETURNING 1
+)
+SELECT count(*) FROM numbered;
 
 -- name: DropNumbering :exec
 -- DropNumbering gives the numbering up if its owner has it.
