@@ -36,6 +36,13 @@ func (s *Store) CreateEndpoint(ctx context.Context, e webhook.Endpoint, key []by
 		if err != nil {
 			return fmt.Errorf("create endpoint: %w", err)
 		}
+		count, err := q.CountEndpoints(ctx, db.CountEndpointsParams{Tenant: e.Realm.Tenant, Environment: string(e.Realm.Environment)})
+		if err != nil {
+			return fmt.Errorf("count endpoints: %w", err)
+		}
+		if count > webhook.MaxEndpoints {
+			return webhook.ErrEndpoints
+		}
 		created = endpoint(row)
 		return s.putSecret(ctx, q, e.ID, key)
 	})

@@ -69,43 +69,82 @@ func (s *Store) Attempts(ctx context.Context, realm indexer.Realm, id uuid.UUID,
 }
 
 // Resend implements webhook.Deliveries.
-func (s *Store) Resend(ctx context.Context, realm indexer.Realm, id, event uuid.UUID) error {
-	return s.write(ctx, "resend", func(q *db.Queries) error {
-		if _, err := lockEndpoint(ctx, q, realm, id); err != nil {
+func (s *Store) Resend(ctx context.Context, realm indexer.Realm, id, event uuid.UUID) (int64, error) {
+	var queued int64
+	err := s.write(ctx, "resend", func(q *db.Queries) error {
+		if err := lockRecovery(ctx, q, realm, id); err != nil {
 			return err
 		}
 		row, err := q.EventByID(ctx, db.EventByIDParams{Uid: event, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 		if err != nil {
 			return fmt.Errorf("read event: %w", orNotFound(err))
 		}
-		_, err = again(ctx, q, id, *row.Seq, time.Time{})
+		queued, err = again(ctx, q, id, *row.Seq, *row.Seq, time.Time{})
 		return err
 	})
+	return queued, err
 }
 
 // Recover implements webhook.Deliveries.
 func (s *Store) Recover(ctx context.Context, realm indexer.Realm, id uuid.UUID, since time.Time) (int64, error) {
 	var queued int64
 	err := s.write(ctx, "recover", func(q *db.Queries) error {
-		if _, err := lockEndpoint(ctx, q, realm, id); err != nil {
+		if err := lockRecovery(ctx, q, realm, id); err != nil {
 			return err
 		}
-		var err error
-		queued, err = again(ctx, q, id, 0, since)
+		lowest, err := lowestSince(ctx, q, realm, since)
+		if err != nil {
+			return err
+		}
+		queued, err = again(ctx, q, id, 0, lowest, since)
 		return err
 	})
 	return queued, err
 }
 
-// again queues one event, or with seq 0 those since a time. What was never sent
+// lockRecovery returns indexer.ErrNotFound if there is no such endpoint. Another
+// who sends its events again waits until the transaction ends; nobody else does.
+func lockRecovery(ctx context.Context, q *db.Queries, realm indexer.Realm, id uuid.UUID) error {
+	if err := q.LockRecovery(ctx, id); err != nil {
+		return fmt.Errorf("lock recovery: %w", err)
+	}
+	if _, err := q.Endpoint(ctx, db.EndpointParams{ID: id, Tenant: realm.Tenant, Environment: string(realm.Environment)}); err != nil {
+		return fmt.Errorf("read endpoint: %w", orNotFound(err))
+	}
+	return nil
+}
+
+// lowestSince returns a number that no event of a realm since a time is below. It
+// goes back from the last event and stops where a whole stretch is older: events
+// are numbered in the order they were written, which differs from that of their
+// times by no more than a transaction takes.
+func lowestSince(ctx context.Context, q *db.Queries, realm indexer.Realm, since time.Time) (int64, error) {
+	const stretch = 5000
+	lowest := int64(math.MaxInt64)
+	for {
+		found, err := q.EventsBefore(ctx, db.EventsBeforeParams{
+			Tenant: realm.Tenant, Environment: string(realm.Environment), Before: lowest, Rows: stretch,
+		})
+		if err != nil {
+			return 0, fmt.Errorf("look back for events: %w", err)
+		}
+		if found.Lowest == 0 || found.Latest.Before(since) {
+			return lowest, nil
+		}
+		lowest = found.Lowest
+	}
+}
+
+// again queues one event, or with seq 0 those since a time, of which none has a
+// number below lowest. What was never sent
 // comes before what is taken back from the history: it is told apart by not
 // standing there.
-func again(ctx context.Context, q *db.Queries, id uuid.UUID, seq int64, since time.Time) (int64, error) {
+func again(ctx context.Context, q *db.Queries, id uuid.UUID, seq, lowest int64, since time.Time) (int64, error) {
 	hastened, err := q.HastenDeliveries(ctx, db.HastenDeliveriesParams{EndpointID: id, Seq: seq, Since: since})
 	if err != nil {
 		return 0, fmt.Errorf("hasten deliveries: %w", err)
 	}
-	missing, err := q.QueueMissing(ctx, db.QueueMissingParams{EndpointID: id, Seq: seq, Since: since})
+	missing, err := q.QueueMissing(ctx, db.QueueMissingParams{EndpointID: id, Seq: seq, Lowest: lowest, Since: since})
 	if err != nil {
 		return 0, fmt.Errorf("queue missing deliveries: %w", err)
 	}

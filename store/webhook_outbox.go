@@ -45,7 +45,7 @@ func (s *Store) FanOut(ctx context.Context, limit int) (int, error) {
 // Claim implements webhook.Outbox.
 func (s *Store) Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, free map[uuid.UUID]int, limit int) ([]webhook.Claimed, error) {
 	p := db.ClaimDeliveriesParams{
-		Owner: &owner, Seconds: lease.Seconds(), Rows: int32(limit),
+		Owner: &owner, Seconds: lease.Seconds(), Rows: int32(limit), Unknown: webhook.FirstConcurrency,
 		Busy: make([]uuid.UUID, 0, len(free)), Free: make([]int32, 0, len(free)),
 	}
 	for id, n := range free {
@@ -102,21 +102,25 @@ func (s *Store) Complete(ctx context.Context, owner uuid.UUID, outcomes []webhoo
 }
 
 // Mark implements webhook.Outbox.
-func (s *Store) Mark(ctx context.Context, endpoints map[uuid.UUID]string) error {
+func (s *Store) Mark(ctx context.Context, heard []webhook.Heard) error {
 	var p db.MarkEndpointsParams
-	for id, why := range endpoints {
-		p.Ids, p.Errors = append(p.Ids, id), append(p.Errors, why)
+	for _, h := range heard {
+		p.Ids, p.Urls, p.Errors = append(p.Ids, h.Endpoint), append(p.Urls, h.URL), append(p.Errors, h.Error)
 	}
 	if err := s.single("mark", func() error { return s.queries(ctx).MarkEndpoints(ctx, p) }); err != nil {
-		return fmt.Errorf("mark %d endpoints: %w", len(endpoints), err)
+		return fmt.Errorf("mark %d endpoints: %w", len(heard), err)
 	}
 	return nil
 }
 
 // Disable implements webhook.Outbox.
-func (s *Store) Disable(ctx context.Context, endpoints []uuid.UUID) error {
-	if err := s.single("disable", func() error { return s.queries(ctx).DisableGone(ctx, endpoints) }); err != nil {
-		return fmt.Errorf("disable %d endpoints: %w", len(endpoints), err)
+func (s *Store) Disable(ctx context.Context, gone []webhook.Heard) error {
+	var p db.DisableGoneParams
+	for _, h := range gone {
+		p.Ids, p.Urls = append(p.Ids, h.Endpoint), append(p.Urls, h.URL)
+	}
+	if err := s.single("disable", func() error { return s.queries(ctx).DisableGone(ctx, p) }); err != nil {
+		return fmt.Errorf("disable %d endpoints: %w", len(gone), err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,41 +19,46 @@ const (
 )
 
 // Upkeep implements webhook.Outbox. The log of deliveries has one partition for
-// each day by UTC, so that what is too old goes without a trace in the table. Kept answers and
-// signatures go here too.
+// each day by UTC, so that what is too old goes without a trace in the table. Kept
+// answers and signatures go here too. A step that fails leaves the others to go on.
 func (s *Store) Upkeep(ctx context.Context, keep time.Duration) error {
 	var now time.Time
 	if err := s.pool.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
 		return fmt.Errorf("read the time: %w", err)
 	}
 	today := now.UTC().Truncate(24 * time.Hour)
+	var faults []error
 	for _, table := range []string{"delivery_history", "attempts"} {
 		for day := range daysAhead + 1 {
-			if err := s.makeDay(ctx, table, today.AddDate(0, 0, day)); err != nil {
-				return err
-			}
+			faults = append(faults, s.makeDay(ctx, table, today.AddDate(0, 0, day)))
 		}
-		if err := s.dropDays(ctx, table, now.Add(-keep)); err != nil {
-			return err
-		}
+		faults = append(faults, s.dropDays(ctx, table, now.Add(-keep)))
 	}
 	q := s.queries(ctx)
-	return errors.Join(
+	return errors.Join(append(faults,
 		q.DropOldHistory(ctx, now.Add(-keep)), q.DropOldAttempts(ctx, now.Add(-keep)),
 		q.DropDispatchers(ctx), q.DropEndedSecrets(ctx),
 		q.DropOldAnswers(ctx, answersKept.Seconds()), q.DropOldSignatures(ctx),
-	)
+		q.DropOrphans(ctx),
+	)...)
 }
 
-// makeDay makes the partition of one day, unless it is there.
+// makeDay makes the partition of one day, unless it is there, or the rest holds
+// something of that day: then all of the day goes there, and leaves row by row.
 func (s *Store) makeDay(ctx context.Context, table string, day time.Time) error {
 	name := table + "_" + day.Format(dayForm)
 	_, err := s.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF %s FOR VALUES FROM ('%s') TO ('%s')",
 		pgx.Identifier{name}.Sanitize(), pgx.Identifier{table}.Sanitize(), day.Format(time.RFC3339), day.AddDate(0, 0, 1).Format(time.RFC3339)))
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		// Another process makes it at this moment: as its name, as its type, or
-		// as a range that is taken.
-		if slices.Contains([]string{"42P07", "42710", "23505", "42P17"}, refused.Code) {
+		switch refused.Code {
+		case "42P07", "42710", "23505", "42P17":
+			// Another process makes it at this moment: as its name, as its type,
+			// or as a range that is taken.
+			return nil
+		case "23514":
+			// Nobody made the day before it came: no daemon ran, or a clock was
+			// far ahead.
+			s.log.Debug().Str("day", name).Msg("the day stays in the rest")
 			return nil
 		}
 	}

@@ -100,7 +100,7 @@ func (s *surface) mountDeliveries(api huma.API) {
 	resend := s.own("ResendWebhookDelivery", http.MethodPost, "/{id}/deliveries/{event}/resend", "write", "Send one event again")
 	huma.Register(api, accepted(resend), s.resend)
 	recovery := s.own("RecoverWebhookDeliveries", http.MethodPost, "/{id}/recover", "write", "Send what was missed since a time")
-	recovery.Description = "Of the events that pass the endpoint's filter: those that failed, that wait for another attempt, or that it was never sent."
+	recovery.Description = "Of the events that pass the endpoint's filter: those that failed, that wait for another attempt, or that it was never sent. It goes back as far as the log of deliveries is kept."
 	huma.Register(api, accepted(recovery), s.recover)
 	test := s.own("TestWebhookEndpoint", http.MethodPost, "/{id}/test", "write", "Send a test event to this endpoint alone")
 	huma.Register(api, accepted(test), s.sendTest)
@@ -170,15 +170,20 @@ func (s *surface) viewAttempt(event uuid.UUID, a Attempt) attemptView {
 }
 
 func (s *surface) resend(ctx context.Context, in *DeliveryPath) (*queuedOutput, error) {
-	if err := s.Deliveries.Resend(ctx, realmOf(ctx), in.ID, in.Event); err != nil {
+	queued, err := s.Deliveries.Resend(ctx, realmOf(ctx), in.ID, in.Event)
+	if err != nil {
 		return nil, edge("resend event", err)
 	}
 	out := &queuedOutput{}
-	out.Body.Queued = 1
+	out.Body.Queued = queued
 	return out, nil
 }
 
 func (s *surface) recover(ctx context.Context, in *recoverInput) (*queuedOutput, error) {
+	if began := time.Now().Add(-s.Keep); in.Body.Since.Before(began) {
+		return nil, problem.Invalid("since", "expected no time before "+began.UTC().Format(time.RFC3339)+
+			": what was delivered before is no longer known, and would be sent again")
+	}
 	queued, err := s.Deliveries.Recover(ctx, realmOf(ctx), in.ID, in.Body.Since)
 	if err != nil {
 		return nil, edge("recover events", err)

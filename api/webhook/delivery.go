@@ -15,6 +15,9 @@ import (
 // some that are being replaced.
 const MaxSecrets = 10
 
+// ErrEndpoints says that a realm has as many endpoints as it may have.
+var ErrEndpoints = errors.New("too many endpoints")
+
 // ErrSecrets says that an endpoint has as many secrets as it may have.
 var ErrSecrets = errors.New("too many secrets in force")
 
@@ -79,8 +82,9 @@ type Deliveries interface {
 
 	// Resend queues one event of the realm once more, also one that was
 	// delivered or never meant for the endpoint. One that is on its way is left
-	// alone. It returns indexer.ErrNotFound if there is no such event.
-	Resend(ctx context.Context, realm indexer.Realm, endpoint, event uuid.UUID) error
+	// alone. It returns 1, or 0 if it left it alone, and indexer.ErrNotFound if
+	// there is no such event.
+	Resend(ctx context.Context, realm indexer.Realm, endpoint, event uuid.UUID) (int64, error)
 
 	// Recover queues, of the events since a time that pass the endpoint's
 	// filter, those that failed, that wait for another attempt, or that the

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -63,21 +64,25 @@ type Dispatcher struct {
 	lanes map[uuid.UUID]*lane
 	total int // under way, in all lanes
 
-	rings map[uuid.UUID]ring // of the loop alone
+	// Of the loop alone.
+	rings map[uuid.UUID]*ring
+	swept time.Time
 }
 
 // ring is the secrets of an endpoint at a version.
 type ring struct {
 	version int64
 	secrets []Secret
+	used    time.Time
+	again   time.Time // none could be read: not before then
 }
 
 // flown is an outcome with what it says of the endpoint beside.
 type flown struct {
 	Outcome
-	gone bool    // the endpoint wants nothing any more
-	mark *string // what to mark the endpoint with, nil for nothing
-	wake bool    // another delivery may wait for this one
+	gone bool   // the endpoint wants nothing any more
+	mark *Heard // what to mark the endpoint with, nil for nothing
+	wake bool   // another delivery may wait for this one
 }
 
 // New returns a Dispatcher. Zero durations and numbers have their defaults: 15 s
@@ -101,7 +106,7 @@ func New(cfg Config) *Dispatcher {
 		wake:     make(chan struct{}, 1),
 		outcomes: make(chan flown, cfg.Flying),
 		lanes:    map[uuid.UUID]*lane{},
-		rings:    map[uuid.UUID]ring{},
+		rings:    map[uuid.UUID]*ring{},
 	}
 }
 
@@ -155,20 +160,18 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// open says that this process lives, and makes room for what it will write,
-// before it claims anything.
+// open says that this process lives before it claims anything, and makes room for
+// what it will write; without that room it is written all the same.
 func (d *Dispatcher) open(ctx context.Context) {
 	for {
 		_, err := d.cfg.Outbox.Beat(ctx, d.cfg.Owner, aliveTime)
-		if err == nil {
-			err = d.cfg.Outbox.Upkeep(ctx, d.cfg.Keep)
-		}
 		if err == nil || ctx.Err() != nil {
-			return
+			break
 		}
 		d.cfg.Log.Warn().Err(err).Msg("deliveries not begun")
 		pass(ctx, faultTime)
 	}
+	d.keepUp(ctx)
 }
 
 // loop steps until ctx ends.
@@ -222,42 +225,66 @@ func (d *Dispatcher) step(ctx, flying context.Context) (moved bool, err error) {
 		return false, err //nolint:wrapcheck // the store says what it was doing
 	}
 	began := time.Now()
+	d.sweep(began)
 	for _, c := range claimed {
-		secrets, err := d.secrets(ctx, c)
-		if err != nil {
-			d.cfg.Log.Error().Err(err).Stringer("endpoint", c.Endpoint).Msg("signing secrets not read")
-		}
+		secrets := d.secrets(ctx, c, began)
 		l := d.begin(c)
 		d.flights.Go(func() { d.fly(flying, c, l, secrets, began) })
 	}
 	return fanned == fanBatch || len(claimed) == limit, nil
 }
 
-// free returns what the endpoints that are busy or ill have free, and how many
-// attempts may begin in all.
+// free returns what the endpoints that this process knows have free, and how many
+// attempts may begin in all. The slow ones share half of these, however many they
+// are: what is quick finds room and makes room again.
 func (d *Dispatcher) free() (map[uuid.UUID]int, int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	free := make(map[uuid.UUID]int, len(d.lanes))
+	var slow []uuid.UUID
+	room := d.cfg.Flying / 2
 	for id, l := range d.lanes {
 		free[id] = l.free(now)
+		if l.slow(now) {
+			slow = append(slow, id)
+			room -= l.flying
+		}
+	}
+	for _, id := range slow {
+		free[id] = min(free[id], (max(room, 0)+len(slow)-1)/len(slow))
 	}
 	return free, d.cfg.Flying - d.total
 }
 
+// sweep forgets, now and then, what nothing was sent to for long: also what was
+// deleted.
+func (d *Dispatcher) sweep(now time.Time) {
+	if now.Sub(d.swept) < forgetTime {
+		return
+	}
+	d.swept = now
+	maps.DeleteFunc(d.rings, func(_ uuid.UUID, r *ring) bool { return now.Sub(r.used) >= forgetTime })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.lanes, func(_ uuid.UUID, l *lane) bool { return l.idle(now) })
+}
+
 // secrets returns what a delivery is signed with, from memory unless the endpoint
-// has changed since.
-func (d *Dispatcher) secrets(ctx context.Context, c Claimed) ([]Secret, error) {
-	if known, ok := d.rings[c.Endpoint]; ok && known.version >= c.Version {
-		return known.secrets, nil
+// has changed since; none if they cannot be read now.
+func (d *Dispatcher) secrets(ctx context.Context, c Claimed, now time.Time) []Secret {
+	r := d.rings[c.Endpoint]
+	if r == nil || r.version < c.Version || r.secrets == nil && !now.Before(r.again) {
+		secrets, version, err := d.cfg.Outbox.Secrets(ctx, c.Endpoint)
+		r = &ring{version: max(version, c.Version), secrets: secrets}
+		if err != nil {
+			r.again = now.Add(unsignedTime)
+			d.cfg.Log.Error().Err(err).Stringer("endpoint", c.Endpoint).Msg("signing secrets not read")
+		}
+		d.rings[c.Endpoint] = r
 	}
-	secrets, version, err := d.cfg.Outbox.Secrets(ctx, c.Endpoint)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the store says what it was doing
-	}
-	d.rings[c.Endpoint] = ring{version: version, secrets: secrets}
-	return secrets, nil
+	r.used = now
+	return r.secrets
 }
 
 // begin counts an attempt and returns its lane.
@@ -266,26 +293,23 @@ func (d *Dispatcher) begin(c Claimed) *lane {
 	defer d.mu.Unlock()
 	l, ok := d.lanes[c.Endpoint]
 	if !ok {
-		l = &lane{}
+		l = newLane(c)
 		d.lanes[c.Endpoint] = l
 	}
-	l.concurrency = c.Concurrency
-	l.flying++
+	l.began(c, time.Now())
 	d.total++
 	return l
 }
 
 // end counts the end of an attempt. It returns whether others may have waited for
 // it, and how many have failed in a row.
-func (d *Dispatcher) end(id uuid.UUID, l *lane, v verdict) (waited bool, streak int) {
+func (d *Dispatcher) end(c Claimed, l *lane, v verdict, took time.Duration) (waited bool, streak int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	waited = l.full() || d.total >= d.cfg.Flying
-	l.ended(v, time.Now())
+	now := time.Now()
+	waited = l.full() || l.slow(now) || d.total >= d.cfg.Flying
+	l.ended(c.URL, v, took, now)
 	d.total--
-	if l.idle() {
-		delete(d.lanes, id)
-	}
 	return waited, l.streak
 }
 
@@ -294,7 +318,7 @@ func (d *Dispatcher) fly(ctx context.Context, c Claimed, l *lane, secrets []Secr
 	now := time.Now()
 	if now.Sub(began) > leaseMargin {
 		// This process was stopped for so long that the delivery may be another's.
-		d.end(c.Endpoint, l, unknown)
+		d.end(c, l, unknown, 0)
 		return
 	}
 	keys := inForce(secrets, now)
@@ -303,14 +327,14 @@ func (d *Dispatcher) fly(ctx context.Context, c Claimed, l *lane, secrets []Secr
 			Endpoint: c.Endpoint, Seq: c.Event.Seq, Attempt: c.Attempt, State: Waiting, Rung: c.Rung, Wait: unsignedTime,
 			At: now, URL: c.URL, Error: "the signing secret cannot be read", Headers: []byte("{}"),
 		}
-		waited, _ := d.end(c.Endpoint, l, unknown)
+		waited, _ := d.end(c, l, unknown, 0)
 		d.outcomes <- flown{Outcome: out, wake: waited}
 		return
 	}
 	a := d.sender.send(ctx, c, keys)
 	if ctx.Err() != nil {
 		// We have cut it off ourselves: what came of it is not known.
-		d.end(c.Endpoint, l, unknown)
+		d.end(c, l, unknown, 0)
 		return
 	}
 	out := outcome(c, a, rand.Float64()) //nolint:gosec // it keeps nothing secret
@@ -318,7 +342,7 @@ func (d *Dispatcher) fly(ctx context.Context, c Claimed, l *lane, secrets []Secr
 	if out.State == Delivered {
 		v = taken
 	}
-	waited, streak := d.end(c.Endpoint, l, v)
+	waited, streak := d.end(c, l, v, a.took)
 	d.log(c, a, out)
 	d.outcomes <- flown{
 		Outcome: out, gone: a.status == http.StatusGone, mark: mark(c, out, v, streak), wake: c.Ordered || waited,
@@ -361,13 +385,12 @@ func outcome(c Claimed, a answer, random float64) Outcome {
 }
 
 // mark returns what an attempt says of an endpoint that its owner should see.
-func mark(c Claimed, out Outcome, v verdict, streak int) *string {
-	well := ""
+func mark(c Claimed, out Outcome, v verdict, streak int) *Heard {
 	switch {
 	case v == taken && c.Failing:
-		return &well
+		return &Heard{Endpoint: c.Endpoint, URL: c.URL}
 	case v == refused && !c.Failing && (streak >= trip || out.Rung >= trip):
-		return &out.Error
+		return &Heard{Endpoint: c.Endpoint, URL: c.URL, Error: out.Error}
 	}
 	return nil
 }
@@ -403,8 +426,12 @@ func (d *Dispatcher) upkeep(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := d.cfg.Outbox.Upkeep(ctx, d.cfg.Keep); err != nil && ctx.Err() == nil {
-			d.cfg.Log.Warn().Err(err).Msg("log of deliveries not kept up")
-		}
+		d.keepUp(ctx)
+	}
+}
+
+func (d *Dispatcher) keepUp(ctx context.Context) {
+	if err := d.cfg.Outbox.Upkeep(ctx, d.cfg.Keep); err != nil && ctx.Err() == nil {
+		d.cfg.Log.Warn().Err(err).Msg("log of deliveries not kept up")
 	}
 }

@@ -245,14 +245,16 @@ func TestRecovery(t *testing.T) {
 	b.settled(e, webhook.Delivered, 2)
 
 	first := in.all()[0]
-	require.NoError(t, b.Resend(t.Context(), realm, e.ID, first.ID))
+	queued, err := b.Resend(t.Context(), realm, e.ID, first.ID)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), queued)
 	eventually(t, "sent again", func() bool { return len(in.all()) == 3 })
 	again := in.all()[2]
 	require.Equal(t, first.ID, again.ID)
 	require.Equal(t, first.body, again.body)
 	b.settled(e, webhook.Delivered, 2)
 
-	queued, err := b.Recover(t.Context(), realm, e.ID, began)
+	queued, err = b.Recover(t.Context(), realm, e.ID, began)
 	require.NoError(t, err)
 	require.Zero(t, queued, "nothing was missed")
 	b.change(e, func(e *webhook.Endpoint) { e.Events = nil })

@@ -10,11 +10,17 @@ import (
 	"tallyd/indexer"
 )
 
-// The bounds of how many requests one process sends to one endpoint at once.
+// The bounds of how many requests one process sends to one endpoint at once, and
+// how many it sends at most until it has heard from it.
 const (
 	DefaultConcurrency = 16
 	MaxConcurrency     = 256
+	FirstConcurrency   = 16
 )
+
+// MaxEndpoints is how many endpoints a realm may have: an event goes to all of
+// them.
+const MaxEndpoints = 100
 
 // Why an endpoint is disabled.
 const (
@@ -88,7 +94,8 @@ type Endpoints interface {
 	// CreateEndpoint stores an endpoint with its first secret. It is sent
 	// every event that gets its number after that has committed. It returns
 	// indexer.ErrExists if the realm has an outbound one and this is another,
-	// and indexer.ErrNotFound if there is no such tenant.
+	// ErrEndpoints if it has so many that this would be one too many, and
+	// indexer.ErrNotFound if there is no such tenant.
 	CreateEndpoint(ctx context.Context, endpoint Endpoint, key []byte) (Endpoint, error)
 
 	// Endpoint returns one endpoint, or indexer.ErrNotFound.

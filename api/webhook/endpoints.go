@@ -132,7 +132,7 @@ func (s *surface) createEndpoint(ctx context.Context, in *createEndpointInput) (
 		return nil, problem.Invalid("X-Tenant", "no such tenant")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create endpoint: %w", err)
+		return nil, edge("create endpoint", err)
 	}
 	out := &createEndpointOutput{}
 	out.Body.EndpointView, out.Body.Secret = view(e), Text(key)

@@ -62,17 +62,17 @@ func (s *shelf) Complete(_ context.Context, _ uuid.UUID, outcomes []Outcome) (in
 	return len(outcomes), nil
 }
 
-func (s *shelf) Mark(_ context.Context, endpoints map[uuid.UUID]string) error {
+func (s *shelf) Mark(_ context.Context, heard []Heard) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, why := range endpoints {
-		s.marks = append(s.marks, why)
-		s.claimed.Failing = why != ""
+	for _, h := range heard {
+		s.marks = append(s.marks, h.Error)
+		s.claimed.Failing = h.Error != ""
 	}
 	return nil
 }
 
-func (s *shelf) Disable(context.Context, []uuid.UUID) error {
+func (s *shelf) Disable(context.Context, []Heard) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.disabled = true
@@ -200,28 +200,81 @@ func TestPauseIsBounded(t *testing.T) {
 func TestLane(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
-	l := &lane{concurrency: 8}
-	require.Equal(t, 8, l.free(now))
-	l.flying = 8
+	c := Claimed{URL: "https://receiver.example", Concurrency: 8}
+	l := newLane(c)
+	for range 8 {
+		l.began(c, now)
+	}
 	require.Zero(t, l.free(now))
 	for range 8 {
-		l.ended(refused, now)
+		l.ended(c.URL, refused, time.Second, now)
 	}
 	require.Equal(t, firstPause, l.rest, "eight that were under way together are one reason to wait")
 	require.Zero(t, l.free(now))
 	for _, seconds := range []int{2, 4, 8, 16, 30, 30} {
 		now = now.Add(l.rest)
 		require.Equal(t, 1, l.free(now))
-		l.flying++
+		l.began(c, now)
 		require.Zero(t, l.free(now), "one at a time")
-		l.ended(refused, now)
+		l.ended(c.URL, refused, time.Second, now)
 		require.Equal(t, time.Duration(seconds)*time.Second, l.rest)
 	}
-	l.flying++
-	l.ended(unknown, now)
+	l.began(c, now)
+	l.ended(c.URL, unknown, time.Second, now)
 	require.Zero(t, l.free(now), "what we cut off ourselves says nothing")
-	l.flying++
-	l.ended(taken, now)
+	l.began(c, now)
+	l.ended(c.URL, taken, time.Second, now)
 	require.Equal(t, 8, l.free(now))
-	require.True(t, l.idle())
+	require.False(t, l.idle(now))
+	require.True(t, l.idle(now.Add(forgetTime)))
+}
+
+// What other processes have written down of an endpoint holds from the beginning,
+// and what was said by an old URL does not hold for a new one.
+func TestLaneBegins(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	c := Claimed{URL: "https://old.example", Concurrency: 64, Failing: true}
+	l := newLane(c)
+	require.Equal(t, 1, l.free(now), "an endpoint that fails is probed")
+	l.began(c, now)
+	c.URL = "https://new.example"
+	l.began(c, now)
+	require.Equal(t, FirstConcurrency-2, l.free(now), "nothing is known of the new one")
+	l.ended("https://old.example", refused, time.Minute, now)
+	require.Equal(t, FirstConcurrency-1, l.free(now))
+	require.False(t, l.slow(now))
+	l.ended(c.URL, taken, time.Millisecond, now)
+	require.Equal(t, 64, l.free(now))
+	l.began(c, now)
+	require.True(t, l.slow(now.Add(slowTime)), "it says nothing")
+	l.ended(c.URL, taken, 8*slowTime, now.Add(slowTime))
+	require.True(t, l.slow(now.Add(slowTime)), "it takes its time")
+}
+
+// Slow endpoints share half of what may be under way.
+func TestSlowLanesShare(t *testing.T) {
+	t.Parallel()
+	d := New(Config{Flying: 100})
+	slow := []Claimed{{Endpoint: uuid.New(), Concurrency: 256}, {Endpoint: uuid.New(), Concurrency: 256}}
+	quick := Claimed{Endpoint: uuid.New(), Concurrency: 256}
+	for _, c := range append(slow, quick) {
+		took := time.Millisecond
+		if c.Endpoint != quick.Endpoint {
+			took = 2 * slowTime
+		}
+		d.end(c, d.begin(c), taken, took)
+	}
+	for range 20 {
+		d.begin(slow[0])
+	}
+	free, room := d.free()
+	require.Equal(t, map[uuid.UUID]int{slow[0].Endpoint: 15, slow[1].Endpoint: 15, quick.Endpoint: 256}, free)
+	require.Equal(t, 80, room)
+	for range 40 {
+		d.begin(slow[1])
+	}
+	free, room = d.free()
+	require.Equal(t, map[uuid.UUID]int{slow[0].Endpoint: 0, slow[1].Endpoint: 0, quick.Endpoint: 256}, free)
+	require.Equal(t, 40, room)
 }

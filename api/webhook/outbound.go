@@ -91,7 +91,7 @@ func (s *surface) setOutbound(ctx context.Context, in *outboundInput) (*outbound
 		case errors.Is(err, indexer.ErrNotFound):
 			return nil, problem.Invalid("X-Tenant", "no such tenant")
 		case !errors.Is(err, indexer.ErrExists):
-			return nil, fmt.Errorf("create outbound endpoint: %w", err)
+			return nil, edge("create outbound endpoint", err)
 		}
 		// Another request made it at this moment.
 		e, err = s.Endpoints.OutboundEndpoint(ctx, realm)

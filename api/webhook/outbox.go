@@ -20,8 +20,9 @@ type Outbox interface {
 
 	// Claim leases deliveries that are due to owner for a time by the
 	// database's clock: up to limit, and of no endpoint more than it has free,
-	// which is what free says or else its concurrency. Those of an endpoint
-	// that is disabled are left alone. It returns none if there are none.
+	// which is what free says, or else FirstConcurrency at most, and one of an
+	// endpoint that is marked as failing. Those of an endpoint that is disabled
+	// are left alone. It returns none if there are none.
 	Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, free map[uuid.UUID]int, limit int) ([]Claimed, error)
 
 	// Complete writes outcomes, each if its attempt is the delivery's last and
@@ -29,11 +30,12 @@ type Outbox interface {
 	Complete(ctx context.Context, owner uuid.UUID, outcomes []Outcome) (int, error)
 
 	// Mark writes which endpoints began to fail, with why, and with "" which
-	// are well again.
-	Mark(ctx context.Context, endpoints map[uuid.UUID]string) error
+	// are well again. One that has another URL by now is left alone.
+	Mark(ctx context.Context, heard []Heard) error
 
-	// Disable disables endpoints that answered that they are gone.
-	Disable(ctx context.Context, endpoints []uuid.UUID) error
+	// Disable disables endpoints that answered that they are gone, unless they
+	// have another URL by now.
+	Disable(ctx context.Context, gone []Heard) error
 
 	// Secrets returns the secrets in force of an endpoint, newest first, and
 	// the endpoint's version they belong to.
@@ -48,7 +50,7 @@ type Outbox interface {
 	Leave(ctx context.Context, owner uuid.UUID) error
 
 	// Upkeep makes room for the days to come and drops what is older than
-	// keep. It may run in several processes at once.
+	// keep. It may run in several processes at once. Deliveries go on without.
 	Upkeep(ctx context.Context, keep time.Duration) error
 }
 
@@ -63,6 +65,13 @@ type Claimed struct {
 	Attempt     int  // number of the attempt that begins with this claim
 	Rung        int  // attempts that failed since it was queued
 	Event       indexer.Event
+}
+
+// Heard is what an attempt says of an endpoint.
+type Heard struct {
+	Endpoint uuid.UUID
+	URL      string // that was tried
+	Error    string // why it is failing, "" if it is well
 }
 
 // Outcome is what an attempt came to.

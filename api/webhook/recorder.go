@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -33,19 +35,20 @@ func (d *Dispatcher) record(ctx context.Context) {
 // disabled first: their deliveries stay due.
 func (d *Dispatcher) write(ctx context.Context, batch []flown) {
 	outcomes := make([]Outcome, 0, len(batch))
-	marks := map[uuid.UUID]string{}
-	var gone []uuid.UUID
+	last := map[uuid.UUID]Heard{} // of each endpoint
+	var gone []Heard
 	wake := false
 	for _, f := range batch {
 		outcomes = append(outcomes, f.Outcome)
 		if f.mark != nil {
-			marks[f.Endpoint] = *f.mark
+			last[f.Endpoint] = *f.mark
 		}
 		if f.gone {
-			gone = append(gone, f.Endpoint)
+			gone = append(gone, Heard{Endpoint: f.Endpoint, URL: f.URL})
 		}
 		wake = wake || f.wake
 	}
+	marks := slices.Collect(maps.Values(last))
 	for {
 		err := d.put(ctx, outcomes, marks, gone)
 		if err == nil {
@@ -62,7 +65,7 @@ func (d *Dispatcher) write(ctx context.Context, batch []flown) {
 	}
 }
 
-func (d *Dispatcher) put(ctx context.Context, outcomes []Outcome, marks map[uuid.UUID]string, gone []uuid.UUID) error {
+func (d *Dispatcher) put(ctx context.Context, outcomes []Outcome, marks, gone []Heard) error {
 	if len(gone) > 0 {
 		if err := d.cfg.Outbox.Disable(ctx, gone); err != nil {
 			return err //nolint:wrapcheck // the store says what it was doing

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -29,6 +30,10 @@ type SurfaceConfig struct {
 	Deliveries Deliveries
 	Types      []EventType // those that filters may name, Types() and what other surfaces have
 	Agent      string      // User-Agent of deliveries, for their log
+
+	// Keep is how long the log of deliveries goes back. What was delivered
+	// before cannot be told from what was not.
+	Keep time.Duration
 
 	// AllowHTTP lets endpoints have plain http URLs.
 	AllowHTTP bool
@@ -120,6 +125,8 @@ func edge(doing string, err error) error {
 		return p
 	case errors.Is(err, indexer.ErrNotFound):
 		return problem.Missing()
+	case errors.Is(err, ErrEndpoints):
+		return problem.New(http.StatusBadRequest, problem.InvalidInput, "there are "+strconv.Itoa(MaxEndpoints)+" endpoints already: delete one, or give one more types of events")
 	case errors.Is(err, ErrSecrets):
 		return problem.New(http.StatusBadRequest, problem.InvalidInput, "too many secrets are in force: wait until one has ended, or end them with overlap_seconds 0").
 			Field("overlap_seconds", "at most "+strconv.Itoa(MaxSecrets)+" secrets sign at once")

@@ -55,7 +55,7 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	rules := guard.New(guard.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	webhook.Mount(router.Operations(), webhook.SurfaceConfig{
-		Gate: gate, Endpoints: d.Store, Deliveries: d.Store, Types: webhook.Types(), Agent: "tallyd/test", AllowHTTP: true, Check: rules.Check,
+		Gate: gate, Endpoints: d.Store, Deliveries: d.Store, Types: webhook.Types(), Agent: "tallyd/test", Keep: logKept, AllowHTTP: true, Check: rules.Check,
 	})
 	d.stream = webhook.NewStream(d.Store)
 	d.stream.Mount(router.Operations(), gate)
@@ -233,9 +233,12 @@ func TestEndpointLife(t *testing.T) {
 		_, list := d.call(http.MethodGet, path+"/deliveries?state=delivered", "")
 		return len(in.all()) == 4 && len(list["deliveries"].([]any)) == 3
 	})
-	status, queued := d.call(http.MethodPost, path+"/recover", `{"since":"2020-01-01T00:00:00Z"}`)
+	status, queued := d.call(http.MethodPost, path+"/recover", since(logKept-time.Minute))
 	require.Equal(t, http.StatusAccepted, status)
 	require.EqualValues(t, 0, queued["queued"])
+	status, refusal := d.call(http.MethodPost, path+"/recover", since(logKept+time.Minute))
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, refusal["errors"], "since")
 
 	status, rotated := d.call(http.MethodPost, path+"/secret/rotate", "")
 	require.Equal(t, http.StatusOK, status, rotated)
@@ -270,13 +273,21 @@ func TestOtherRealm(t *testing.T) {
 		{"GET", "/deliveries"},
 		{"GET", "/deliveries/" + event},
 		{"POST", "/deliveries/" + event + "/resend"},
-		{"POST", "/recover", `{"since":"2020-01-01T00:00:00Z"}`},
+		{"POST", "/recover", since(time.Hour)},
 	} {
 		status, _ := d.call(call[0], path+call[1], call[2], "X-Environment", "live")
 		require.Equal(t, http.StatusNotFound, status, call)
 	}
 	status, _ := d.call(http.MethodGet, path, "")
 	require.Equal(t, http.StatusOK, status)
+}
+
+// logKept is how long the log of deliveries goes back.
+const logKept = 30 * 24 * time.Hour
+
+// since is the body that asks for what was missed.
+func since(ago time.Duration) string {
+	return `{"since":"` + time.Now().Add(-ago).UTC().Format(time.RFC3339) + `"}`
 }
 
 func (d *desk) eventID() string {

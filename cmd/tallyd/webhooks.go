@@ -40,10 +40,13 @@ func newWebhooks(cfg config.Webhooks, s *store.Store, owner uuid.UUID, log zerol
 	w.client = w.guard.Client(guard.ClientOptions{Body: webhook.BodyLimit, Conns: webhook.MaxConcurrency})
 	w.Dispatcher = webhook.New(webhook.Config{
 		Outbox: s, Client: w.client, Refused: guard.ErrRefused, Owner: owner, Agent: userAgent(), Timeout: cfg.Timeout,
-		Keep: time.Duration(cfg.KeepDays) * 24 * time.Hour, Flying: cfg.Concurrency, Log: log,
+		Keep: w.keep(), Flying: cfg.Concurrency, Log: log,
 	})
 	return w
 }
+
+// keep is how long the log of deliveries is kept.
+func (w *webhooks) keep() time.Duration { return time.Duration(w.cfg.KeepDays) * 24 * time.Hour }
 
 func userAgent() string { return "tallyd/" + version }
 
@@ -60,7 +63,7 @@ func (w *webhooks) mount(api huma.API, gate webhook.Gate) {
 	w.stream.Mount(api, gate)
 	webhook.Mount(api, webhook.SurfaceConfig{
 		Gate: gate, Endpoints: w.store, Deliveries: w.store, Types: eventTypes(), Agent: userAgent(),
-		AllowHTTP: w.cfg.AllowHTTP, Check: w.guard.Check,
+		Keep: w.keep(), AllowHTTP: w.cfg.AllowHTTP, Check: w.guard.Check,
 	})
 }
 

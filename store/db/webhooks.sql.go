@@ -202,13 +202,13 @@ WITH RECURSIVE waiting AS (
     SELECT
         p.id,
         p.ordered,
-        coalesce(b.free, p.concurrency) AS free
+        coalesce(b.free, CASE WHEN p.failing_since IS NULL THEN least(p.concurrency, $3::integer) ELSE 1 END) AS free
     FROM waiting AS w
     JOIN endpoints AS p ON p.id = w.endpoint_id
     LEFT JOIN (
         SELECT
-            unnest($3::uuid[]) AS endpoint_id,
-            unnest($4::integer[]) AS free
+            unnest($4::uuid[]) AS endpoint_id,
+            unnest($5::integer[]) AS free
     ) AS b ON b.endpoint_id = p.id
     WHERE p.disabled_at IS NULL
     AND p.deleted_at IS NULL
@@ -237,7 +237,7 @@ WITH RECURSIVE waiting AS (
         LIMIT o.free
         FOR UPDATE SKIP LOCKED
     ) AS c
-    LIMIT $5
+    LIMIT $6
 )
 UPDATE deliveries AS d
 SET
@@ -273,6 +273,7 @@ RETURNING
 type ClaimDeliveriesParams struct {
 	Owner   *uuid.UUID
 	Seconds float64
+	Unknown int32
 	Busy    []uuid.UUID
 	Free    []int32
 	Rows    int32
@@ -301,11 +302,13 @@ type ClaimDeliveriesRow struct {
 
 // ClaimDeliveries leases deliveries that are due. It goes from endpoint to
 // endpoint through the index, so that what one of them has waiting costs the
-// others nothing, and takes from each no more than it has free.
+// others nothing, and takes from each no more than it has free: of one that the
+// process knows nothing of yet, unknown, and one while it is marked as failing.
 func (q *Queries) ClaimDeliveries(ctx context.Context, arg ClaimDeliveriesParams) ([]ClaimDeliveriesRow, error) {
 	rows, err := q.db.Query(ctx, claimDeliveries,
 		arg.Owner,
 		arg.Seconds,
+		arg.Unknown,
 		arg.Busy,
 		arg.Free,
 		arg.Rows,
@@ -460,6 +463,27 @@ func (q *Queries) CompleteDeliveries(ctx context.Context, arg CompleteDeliveries
 	var counted int64
 	err := row.Scan(&counted)
 	return counted, err
+}
+
+const countEndpoints = `-- name: CountEndpoints :one
+SELECT count(*)
+FROM endpoints
+WHERE tenant = $1
+AND environment = $2
+AND deleted_at IS NULL
+`
+
+type CountEndpointsParams struct {
+	Tenant      string
+	Environment string
+}
+
+// CountEndpoints counts the endpoints of a realm.
+func (q *Queries) CountEndpoints(ctx context.Context, arg CountEndpointsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countEndpoints, arg.Tenant, arg.Environment)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const countSecrets = `-- name: CountSecrets :one
@@ -745,18 +769,30 @@ func (q *Queries) Deliveries(ctx context.Context, arg DeliveriesParams) ([]Deliv
 }
 
 const disableGone = `-- name: DisableGone :exec
-UPDATE endpoints
+UPDATE endpoints AS p
 SET
     disabled_at = now(),
     disabled_reason = 'gone',
-    version = version + 1
-WHERE id = ANY($1::uuid[])
-AND disabled_at IS NULL
+    version = p.version + 1
+FROM (
+    SELECT
+        unnest($1::uuid[]) AS id,
+        unnest($2::text[]) AS url
+) AS g
+WHERE p.id = g.id
+AND p.url = g.url
+AND p.disabled_at IS NULL
 `
 
-// DisableGone disables endpoints that answered that they are gone.
-func (q *Queries) DisableGone(ctx context.Context, ids []uuid.UUID) error {
-	_, err := q.db.Exec(ctx, disableGone, ids)
+type DisableGoneParams struct {
+	Ids  []uuid.UUID
+	Urls []string
+}
+
+// DisableGone disables endpoints that answered that they are gone, unless they have
+// another URL by now.
+func (q *Queries) DisableGone(ctx context.Context, arg DisableGoneParams) error {
+	_, err := q.db.Exec(ctx, disableGone, arg.Ids, arg.Urls)
 	return err
 }
 
@@ -812,6 +848,19 @@ WHERE done_at < $1
 // DropOldHistory clears the partition without a day.
 func (q *Queries) DropOldHistory(ctx context.Context, before time.Time) error {
 	_, err := q.db.Exec(ctx, dropOldHistory, before)
+	return err
+}
+
+const dropOrphans = `-- name: DropOrphans :exec
+DELETE FROM deliveries AS d
+USING endpoints AS p
+WHERE p.id = d.endpoint_id
+AND p.deleted_at IS NOT NULL
+`
+
+// DropOrphans forgets what was queued for endpoints while they were deleted.
+func (q *Queries) DropOrphans(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, dropOrphans)
 	return err
 }
 
@@ -1033,6 +1082,49 @@ func (q *Queries) EventByID(ctx context.Context, arg EventByIDParams) (Event, er
 	return i, err
 }
 
+const eventsBefore = `-- name: EventsBefore :one
+SELECT
+    coalesce(min(n.seq), 0)::bigint AS lowest,
+    coalesce(max(n.occurred_at), 'epoch')::timestamptz AS latest
+FROM (
+    SELECT
+        e.seq,
+        e.occurred_at
+    FROM events AS e
+    WHERE e.tenant = $1
+    AND e.environment = $2
+    AND e.seq < $3::bigint
+    ORDER BY e.seq DESC
+    LIMIT $4
+) AS n
+`
+
+type EventsBeforeParams struct {
+	Tenant      string
+	Environment string
+	Before      int64
+	Rows        int32
+}
+
+type EventsBeforeRow struct {
+	Lowest int64
+	Latest time.Time
+}
+
+// EventsBefore returns the lowest number among the last events of a realm before a
+// number, and when the latest of these happened; 0 and 1970 if there is none.
+func (q *Queries) EventsBefore(ctx context.Context, arg EventsBeforeParams) (EventsBeforeRow, error) {
+	row := q.db.QueryRow(ctx, eventsBefore,
+		arg.Tenant,
+		arg.Environment,
+		arg.Before,
+		arg.Rows,
+	)
+	var i EventsBeforeRow
+	err := row.Scan(&i.Lowest, &i.Latest)
+	return i, err
+}
+
 const fanOut = `-- name: FanOut :one
 WITH moved AS (
     UPDATE fanout
@@ -1178,7 +1270,7 @@ WHERE id = $1
 AND tenant = $2
 AND environment = $3
 AND deleted_at IS NULL
-FOR UPDATE
+FOR NO KEY UPDATE
 `
 
 type LockEndpointParams struct {
@@ -1187,7 +1279,8 @@ type LockEndpointParams struct {
 	Environment string
 }
 
-// LockEndpoint is Endpoint for one who is going to change it.
+// LockEndpoint is Endpoint for one who is going to change it. Its key stays as it
+// is: deliveries can be queued for it meanwhile.
 func (q *Queries) LockEndpoint(ctx context.Context, arg LockEndpointParams) (Endpoint, error) {
 	row := q.db.QueryRow(ctx, lockEndpoint, arg.ID, arg.Tenant, arg.Environment)
 	var i Endpoint
@@ -1214,6 +1307,17 @@ func (q *Queries) LockEndpoint(ctx context.Context, arg LockEndpointParams) (End
 	return i, err
 }
 
+const lockRecovery = `-- name: LockRecovery :exec
+SELECT pg_advisory_xact_lock(hashtextextended('recovery ' || $1::uuid, 0))
+`
+
+// LockRecovery lets one at a time send an endpoint's events again. It holds up
+// nobody who changes, marks or sends to the endpoint.
+func (q *Queries) LockRecovery(ctx context.Context, endpointID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, lockRecovery, endpointID)
+	return err
+}
+
 const markEndpoints = `-- name: MarkEndpoints :exec
 UPDATE endpoints AS p
 SET
@@ -1222,21 +1326,24 @@ SET
 FROM (
     SELECT
         unnest($1::uuid[]) AS id,
-        unnest($2::text[]) AS error
+        unnest($2::text[]) AS url,
+        unnest($3::text[]) AS error
 ) AS m
 WHERE p.id = m.id
+AND p.url = m.url
 AND (p.failing_since IS NULL) = (m.error <> '')
 `
 
 type MarkEndpointsParams struct {
 	Ids    []uuid.UUID
+	Urls   []string
 	Errors []string
 }
 
 // MarkEndpoints writes which endpoints began to fail, with why, and which are
-// well again (an empty text).
+// well again (an empty text). What was heard at another URL says nothing.
 func (q *Queries) MarkEndpoints(ctx context.Context, arg MarkEndpointsParams) error {
-	_, err := q.db.Exec(ctx, markEndpoints, arg.Ids, arg.Errors)
+	_, err := q.db.Exec(ctx, markEndpoints, arg.Ids, arg.Urls, arg.Errors)
 	return err
 }
 
@@ -1289,11 +1396,12 @@ SELECT
     e.resource_id
 FROM endpoints AS p
 CROSS JOIN fanout AS f
-JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq <= greatest(f.position, p.since)
-WHERE p.id = $1
-AND (e.seq = $2::bigint OR (
-    $2::bigint = 0
-    AND e.occurred_at >= $3::timestamptz
+JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq >= $1::bigint
+WHERE p.id = $2
+AND (e.seq = $3::bigint OR (
+    $3::bigint = 0
+    AND e.seq <= greatest(f.position, p.since)
+    AND e.occurred_at >= $4::timestamptz
     AND e.type <> 'webhook.test'
     AND (
         cardinality(p.events) = 0
@@ -1301,6 +1409,12 @@ AND (e.seq = $2::bigint OR (
         OR EXISTS (SELECT FROM unnest(p.events) AS w WHERE w LIKE '%.*' AND starts_with(e.type, left(w, -1)))
     )
 ))
+AND NOT EXISTS (
+    SELECT
+    FROM deliveries AS d
+    WHERE d.endpoint_id = p.id
+    AND d.seq = e.seq
+)
 AND NOT EXISTS (
     SELECT
     FROM delivery_history AS k
@@ -1312,6 +1426,7 @@ ON CONFLICT DO NOTHING
 `
 
 type QueueMissingParams struct {
+	Lowest     int64
 	EndpointID uuid.UUID
 	Seq        int64
 	Since      time.Time
@@ -1319,10 +1434,17 @@ type QueueMissingParams struct {
 
 // QueueMissing queues events of the past that an endpoint wants and was never
 // sent: one event whatever the endpoint's filter, or all that pass it since a
-// time. What is not fanned out yet is left to that, unless it happened before the
-// endpoint was made: fanning out passes over that.
+// time, from a number on that none of them is below. What is not fanned out yet is
+// left to that, unless it is asked for by name or happened before the endpoint was
+// made: fanning out passes over that. A delivery moves from the queue to the
+// history in one statement, so it is seen in one of them.
 func (q *Queries) QueueMissing(ctx context.Context, arg QueueMissingParams) (int64, error) {
-	result, err := q.db.Exec(ctx, queueMissing, arg.EndpointID, arg.Seq, arg.Since)
+	result, err := q.db.Exec(ctx, queueMissing,
+		arg.Lowest,
+		arg.EndpointID,
+		arg.Seq,
+		arg.Since,
+	)
 	if err != nil {
 		return 0, err
 	}

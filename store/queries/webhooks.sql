@@ -28,14 +28,28 @@ AND environment = @environment
 AND deleted_at IS NULL;
 
 -- name: LockEndpoint :one
--- LockEndpoint is Endpoint for one who is going to change it.
+-- LockEndpoint is Endpoint for one who is going to change it. Its key stays as it
+-- is: deliveries can be queued for it meanwhile.
 SELECT *
 FROM endpoints
 WHERE id = @id
 AND tenant = @tenant
 AND environment = @environment
 AND deleted_at IS NULL
-FOR UPDATE;
+FOR NO KEY UPDATE;
+
+-- name: LockRecovery :exec
+-- LockRecovery lets one at a time send an endpoint's events again. It holds up
+-- nobody who changes, marks or sends to the endpoint.
+SELECT pg_advisory_xact_lock(hashtextextended('recovery ' || sqlc.arg(endpoint_id)::uuid, 0));
+
+-- name: CountEndpoints :one
+-- CountEndpoints counts the endpoints of a realm.
+SELECT count(*)
+FROM endpoints
+WHERE tenant = @tenant
+AND environment = @environment
+AND deleted_at IS NULL;
 
 -- name: OutboundEndpoint :one
 -- OutboundEndpoint returns the outbound endpoint of a realm.
@@ -200,7 +214,8 @@ SELECT
 -- name: ClaimDeliveries :many
 -- ClaimDeliveries leases deliveries that are due. It goes from endpoint to
 -- endpoint through the index, so that what one of them has waiting costs the
--- others nothing, and takes from each no more than it has free.
+-- others nothing, and takes from each no more than it has free: of one that the
+-- process knows nothing of yet, unknown, and one while it is marked as failing.
 WITH RECURSIVE waiting AS (
     (
         SELECT d.endpoint_id
@@ -224,7 +239,7 @@ WITH RECURSIVE waiting AS (
     SELECT
         p.id,
         p.ordered,
-        coalesce(b.free, p.concurrency) AS free
+        coalesce(b.free, CASE WHEN p.failing_since IS NULL THEN least(p.concurrency, @unknown::integer) ELSE 1 END) AS free
     FROM waiting AS w
     JOIN endpoints AS p ON p.id = w.endpoint_id
     LEFT JOIN (
@@ -368,7 +383,7 @@ SELECT (
 
 -- name: MarkEndpoints :exec
 -- MarkEndpoints writes which endpoints began to fail, with why, and which are
--- well again (an empty text).
+-- well again (an empty text). What was heard at another URL says nothing.
 UPDATE endpoints AS p
 SET
     failing_since = CASE WHEN m.error <> '' THEN coalesce(p.failing_since, now()) END,
@@ -376,20 +391,29 @@ SET
 FROM (
     SELECT
         unnest(@ids::uuid[]) AS id,
+        unnest(@urls::text[]) AS url,
         unnest(@errors::text[]) AS error
 ) AS m
 WHERE p.id = m.id
+AND p.url = m.url
 AND (p.failing_since IS NULL) = (m.error <> '');
 
 -- name: DisableGone :exec
--- DisableGone disables endpoints that answered that they are gone.
-UPDATE endpoints
+-- DisableGone disables endpoints that answered that they are gone, unless they have
+-- another URL by now.
+UPDATE endpoints AS p
 SET
     disabled_at = now(),
     disabled_reason = 'gone',
-    version = version + 1
-WHERE id = ANY(@ids::uuid[])
-AND disabled_at IS NULL;
+    version = p.version + 1
+FROM (
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@urls::text[]) AS url
+) AS g
+WHERE p.id = g.id
+AND p.url = g.url
+AND p.disabled_at IS NULL;
 
 -- name: BeatDispatcher :exec
 -- BeatDispatcher says that a process is alive for some time to come.
@@ -437,6 +461,13 @@ WHERE alive_until < now() - interval '1 hour';
 -- DropEndedSecrets forgets secrets that sign no more.
 DELETE FROM endpoint_secrets
 WHERE expires_at < now();
+
+-- name: DropOrphans :exec
+-- DropOrphans forgets what was queued for endpoints while they were deleted.
+DELETE FROM deliveries AS d
+USING endpoints AS p
+WHERE p.id = d.endpoint_id
+AND p.deleted_at IS NOT NULL;
 
 -- name: DropOldHistory :exec
 -- DropOldHistory clears the partition without a day.
@@ -512,6 +543,24 @@ AND tenant = @tenant
 AND environment = @environment
 AND seq IS NOT NULL;
 
+-- name: EventsBefore :one
+-- EventsBefore returns the lowest number among the last events of a realm before a
+-- number, and when the latest of these happened; 0 and 1970 if there is none.
+SELECT
+    coalesce(min(n.seq), 0)::bigint AS lowest,
+    coalesce(max(n.occurred_at), 'epoch')::timestamptz AS latest
+FROM (
+    SELECT
+        e.seq,
+        e.occurred_at
+    FROM events AS e
+    WHERE e.tenant = @tenant
+    AND e.environment = @environment
+    AND e.seq < @before::bigint
+    ORDER BY e.seq DESC
+    LIMIT @rows
+) AS n;
+
 -- name: ReviveDeliveries :execrows
 -- ReviveDeliveries takes deliveries of an endpoint out of the history to be sent
 -- again: one event, or all that failed since a time.
@@ -550,8 +599,10 @@ AND (d.seq = @seq::bigint OR (@seq::bigint = 0 AND e.occurred_at >= @since::time
 -- name: QueueMissing :execrows
 -- QueueMissing queues events of the past that an endpoint wants and was never
 -- sent: one event whatever the endpoint's filter, or all that pass it since a
--- time. What is not fanned out yet is left to that, unless it happened before the
--- endpoint was made: fanning out passes over that.
+-- time, from a number on that none of them is below. What is not fanned out yet is
+-- left to that, unless it is asked for by name or happened before the endpoint was
+-- made: fanning out passes over that. A delivery moves from the queue to the
+-- history in one statement, so it is seen in one of them.
 INSERT INTO deliveries (endpoint_id, seq, resource_id)
 SELECT
     p.id,
@@ -559,10 +610,11 @@ SELECT
     e.resource_id
 FROM endpoints AS p
 CROSS JOIN fanout AS f
-JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq <= greatest(f.position, p.since)
+JOIN events AS e ON e.tenant = p.tenant AND e.environment = p.environment AND e.seq >= @lowest::bigint
 WHERE p.id = @endpoint_id
 AND (e.seq = @seq::bigint OR (
     @seq::bigint = 0
+    AND e.seq <= greatest(f.position, p.since)
     AND e.occurred_at >= @since::timestamptz
     AND e.type <> 'webhook.test'
     AND (
@@ -571,6 +623,12 @@ AND (e.seq = @seq::bigint OR (
         OR EXISTS (SELECT FROM unnest(p.events) AS w WHERE w LIKE '%.*' AND starts_with(e.type, left(w, -1)))
     )
 ))
+AND NOT EXISTS (
+    SELECT
+    FROM deliveries AS d
+    WHERE d.endpoint_id = p.id
+    AND d.seq = e.seq
+)
 AND NOT EXISTS (
     SELECT
     FROM delivery_history AS k
