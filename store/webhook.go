@@ -112,7 +112,7 @@ func (s *Store) ChangeEndpoint(ctx context.Context, realm indexer.Realm, id uuid
 		if err != nil {
 			return err
 		}
-		e := endpoint(row)
+		ordered, e := row.Ordered, endpoint(row)
 		if err := change(&e); err != nil {
 			return err
 		}
@@ -123,6 +123,11 @@ func (s *Store) ChangeEndpoint(ctx context.Context, realm indexer.Realm, id uuid
 		})
 		if err != nil {
 			return fmt.Errorf("change endpoint: %w", err)
+		}
+		if ordered && !row.Ordered {
+			if err := q.UntieDeliveries(ctx, id); err != nil {
+				return fmt.Errorf("untie deliveries: %w", err)
+			}
 		}
 		changed = endpoint(row)
 		return nil

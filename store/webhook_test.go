@@ -26,13 +26,13 @@ func heard(why string, endpoints ...webhook.Endpoint) []webhook.Heard {
 // queue is a database with an endpoint.
 type queue struct {
 	*store.Store
-	t        *testing.T
+	t        testing.TB
 	realm    indexer.Realm
 	owner    uuid.UUID
 	endpoint webhook.Endpoint
 }
 
-func newQueue(t *testing.T, opts store.Options) *queue {
+func newQueue(t testing.TB, opts store.Options) *queue {
 	t.Helper()
 	opts.URL, opts.Secrets = newDatabase(t), newKeyset(t)
 	q := &queue{Store: openStore(t, opts), t: t, realm: indexer.Realm{Tenant: "default", Environment: chains.Test}, owner: uuid.New()}
@@ -298,4 +298,46 @@ func TestStoppedWithinTransaction(t *testing.T) {
 	now, err := q.Endpoint(t.Context(), q.realm, q.endpoint.ID)
 	require.NoError(t, err)
 	require.Equal(t, "by the other one", now.Description)
+}
+
+// What waits for an earlier delivery of its resource is not looked at by every
+// claim, and is due when its turn comes, or when the order is given up.
+func TestBlockedBacklog(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t, store.Options{})
+	ordered := func(ordered bool) {
+		_, err := q.ChangeEndpoint(t.Context(), q.realm, q.endpoint.ID, func(e *webhook.Endpoint) error {
+			e.Ordered = ordered
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	const due = `SELECT count(*) FROM deliveries WHERE lease IS NULL AND due_at <= now()`
+	ordered(true)
+	q.happen(600)
+	q.fanOut()
+	head := q.claim(nil)
+	require.Len(t, head, 1)
+	head[0].State, head[0].Rung, head[0].Wait = webhook.Waiting, 1, time.Hour
+	q.complete(head)
+	q.exec(`UPDATE deliveries SET due_at = now() WHERE rung = 0`) // what was put off for moments
+	for range 3 {
+		require.Empty(t, q.claim(nil))
+	}
+	require.Zero(t, q.count(due), "the backlog waits as long as what holds it up")
+	require.Equal(t, 1, q.count(`SELECT count(DISTINCT due_at) FROM deliveries`))
+
+	queued, err := q.Recover(t.Context(), q.realm, q.endpoint.ID, time.Now().Add(-2*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, int64(1), queued)
+	for seq := int64(1); seq <= 3; seq++ {
+		next := q.claim(nil)
+		require.Len(t, next, 1)
+		require.Equal(t, seq, next[0].Seq)
+		q.complete(next)
+	}
+	require.Equal(t, 1, q.count(due), "the next one")
+	ordered(false)
+	require.Equal(t, 597, q.count(due))
+	require.Len(t, q.claim(map[uuid.UUID]int{q.endpoint.ID: 64}), 64)
 }

@@ -87,6 +87,15 @@ SET
 WHERE id = @id
 RETURNING *;
 
+-- name: UntieDeliveries :exec
+-- UntieDeliveries makes due what was put off for the order of resources.
+UPDATE deliveries
+SET due_at = now()
+WHERE endpoint_id = @endpoint_id
+AND lease IS NULL
+AND rung = 0
+AND due_at > now();
+
 -- name: DeleteEndpoint :execrows
 -- DeleteEndpoint marks an endpoint as gone.
 UPDATE endpoints
@@ -216,6 +225,9 @@ SELECT
 -- endpoint through the index, so that what one of them has waiting costs the
 -- others nothing, and takes from each no more than it has free: of one that the
 -- process knows nothing of yet, unknown, and one while it is marked as failing.
+-- Where the order of resources is kept, what has to wait for an earlier delivery is
+-- put off until that is due, or for as long again as it has waited: it would be
+-- looked at by every claim. CompleteDeliveries takes it up when its turn comes.
 WITH RECURSIVE waiting AS (
     (
         SELECT d.endpoint_id
@@ -250,31 +262,61 @@ WITH RECURSIVE waiting AS (
     WHERE p.disabled_at IS NULL
     AND p.deleted_at IS NULL
     ORDER BY random()
-), picked AS (
+), looked AS (
     SELECT
-        c.endpoint_id,
-        c.seq
+        o.id AS endpoint_id,
+        o.free,
+        c.seq,
+        c.until,
+        c.place
     FROM open AS o
     CROSS JOIN LATERAL (
         SELECT
-            d.endpoint_id,
-            d.seq
-        FROM deliveries AS d
-        WHERE d.endpoint_id = o.id
-        AND d.lease IS NULL
-        AND d.due_at <= now()
-        AND (NOT o.ordered OR NOT EXISTS (
+            n.seq,
+            n.until,
+            row_number() OVER (PARTITION BY n.until IS NULL ORDER BY n.due_at, n.seq) AS place
+        FROM (
             SELECT
-            FROM deliveries AS earlier
-            WHERE earlier.endpoint_id = d.endpoint_id
-            AND earlier.resource_id = d.resource_id
-            AND earlier.seq < d.seq
-        ))
-        ORDER BY d.due_at, d.seq
-        LIMIT o.free
-        FOR UPDATE SKIP LOCKED
+                d.seq,
+                d.due_at,
+                e.until
+            FROM deliveries AS d
+            LEFT JOIN LATERAL (
+                SELECT greatest(
+                    earlier.due_at,
+                    now() + least(greatest(now() - d.created_at, interval '100 milliseconds'), interval '10 seconds')
+                ) AS until
+                FROM deliveries AS earlier
+                WHERE o.ordered
+                AND earlier.endpoint_id = d.endpoint_id
+                AND earlier.resource_id = d.resource_id
+                AND earlier.seq < d.seq
+                ORDER BY earlier.seq
+                LIMIT 1
+            ) AS e ON true
+            WHERE d.endpoint_id = o.id
+            AND d.lease IS NULL
+            AND d.due_at <= now()
+            ORDER BY d.due_at, d.seq
+            LIMIT CASE WHEN o.ordered AND o.free > 0 THEN greatest(o.free, 250) ELSE o.free END
+            FOR UPDATE OF d SKIP LOCKED
+        ) AS n
     ) AS c
     LIMIT @rows
+), put_off AS (
+    UPDATE deliveries AS d
+    SET due_at = l.until
+    FROM looked AS l
+    WHERE l.until IS NOT NULL
+    AND d.endpoint_id = l.endpoint_id
+    AND d.seq = l.seq
+), picked AS (
+    SELECT
+        l.endpoint_id,
+        l.seq
+    FROM looked AS l
+    WHERE l.until IS NULL
+    AND l.place <= l.free
 )
 UPDATE deliveries AS d
 SET
@@ -309,7 +351,8 @@ RETURNING
 -- name: CompleteDeliveries :one
 -- CompleteDeliveries writes the outcomes of attempts: done deliveries move to the
 -- history, others get their next time. An outcome counts only if its attempt is
--- still the delivery's last and its lease in force; every attempt is kept.
+-- still the delivery's last and its lease in force; every attempt is kept. What
+-- comes after a done delivery in the order of its resource is due.
 WITH outcomes AS (
     SELECT
         unnest(@endpoint_ids::uuid[]) AS endpoint_id,
@@ -348,6 +391,35 @@ WITH outcomes AS (
     AND d.lease = sqlc.arg(owner)::uuid
     AND o.state = 'waiting'
     RETURNING 1
+), next AS (
+    UPDATE deliveries AS d
+    SET due_at = now()
+    FROM (
+        SELECT DISTINCT
+            x.endpoint_id,
+            x.resource_id
+        FROM done AS x
+        JOIN endpoints AS p ON p.id = x.endpoint_id
+        WHERE p.ordered
+    ) AS r
+    CROSS JOIN LATERAL (
+        SELECT w.seq
+        FROM deliveries AS w
+        WHERE w.endpoint_id = r.endpoint_id
+        AND w.resource_id = r.resource_id
+        AND NOT EXISTS (
+            SELECT
+            FROM done AS x
+            WHERE x.endpoint_id = w.endpoint_id
+            AND x.seq = w.seq
+        )
+        ORDER BY w.seq
+        LIMIT 1
+    ) AS f
+    WHERE d.endpoint_id = r.endpoint_id
+    AND d.seq = f.seq
+    AND d.lease IS NULL
+    AND d.rung = 0
 ), kept AS (
     INSERT INTO delivery_history (endpoint_id, seq, resource_id, attempt, state, created_at, done_at)
     SELECT
