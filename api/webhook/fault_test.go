@@ -218,3 +218,28 @@ func TestFailingEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "active", now.State())
 }
+
+// Endpoints that take their time, however many deliveries they may be sent at once,
+// leave room for one that does not.
+func TestSlowEndpoints(t *testing.T) {
+	t.Parallel()
+	const events = 100
+	b := newBench(t)
+	release := make(chan struct{})
+	held := newInbox(t, func(http.ResponseWriter, letter) { <-release })
+	defer close(release)
+	only := func(kind string) func(*webhook.Endpoint) {
+		return func(e *webhook.Endpoint) { e.Events, e.Concurrency = []string{kind}, 64 }
+	}
+	for range 3 {
+		b.endpoint(held.url, only("account.synced"))
+	}
+	in := newInbox(t, nil)
+	e, _ := b.endpoint(in.url, only("transfer.confirmed"))
+	b.happen("account.synced", many(events)...)
+	b.dispatch(func(cfg *webhook.Config) { cfg.Flying, cfg.Timeout = 60, time.Hour })
+	eventually(t, "the slow ones have taken what they can", func() bool { return len(held.all()) >= 3*webhook.FirstConcurrency })
+	b.happen("transfer.confirmed", many(events)...)
+	b.settled(e, webhook.Delivered, events)
+	require.Len(t, held.all(), 3*webhook.FirstConcurrency)
+}
