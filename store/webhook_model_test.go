@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -91,12 +92,12 @@ func (m *queueModel) claimable(i int) []int64 {
 
 func (m *queueModel) claim(*rapid.T) {
 	owner := rapid.IntRange(0, len(m.owners)-1).Draw(m.t, "owner")
-	free := map[uuid.UUID]int{}
-	for _, e := range m.endpoints {
-		free[e.ID] = rapid.IntRange(0, bound).Draw(m.t, "free")
+	rooms, can := map[uuid.UUID]webhook.Room{}, []int{0, 0}
+	for i, e := range m.endpoints {
+		free := rapid.IntRange(0, bound).Draw(m.t, "free")
+		rooms[e.ID], can[i] = webhook.Room{Version: math.MaxInt64, Free: free}, min(free, len(m.claimable(i)))
 	}
-	can := []int{min(free[m.endpoints[0].ID], len(m.claimable(0))), min(free[m.endpoints[1].ID], len(m.claimable(1)))}
-	claimed, err := m.Claim(m.ctx, m.owners[owner], time.Hour, free, 100)
+	claimed, err := m.Claim(m.ctx, m.owners[owner], time.Hour, rooms, 100)
 	require.NoError(m.t, err)
 	got := []int{0, 0}
 	for _, c := range claimed {

@@ -43,13 +43,13 @@ func (s *Store) FanOut(ctx context.Context, limit int) (int, error) {
 }
 
 // Claim implements webhook.Outbox.
-func (s *Store) Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, free map[uuid.UUID]int, limit int) ([]webhook.Claimed, error) {
+func (s *Store) Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, rooms map[uuid.UUID]webhook.Room, limit int) ([]webhook.Claimed, error) {
 	p := db.ClaimDeliveriesParams{
 		Owner: &owner, Seconds: lease.Seconds(), Rows: int32(limit), Unknown: webhook.FirstConcurrency,
-		Busy: make([]uuid.UUID, 0, len(free)), Free: make([]int32, 0, len(free)),
 	}
-	for id, n := range free {
-		p.Busy, p.Free = append(p.Busy, id), append(p.Free, int32(n))
+	for id, room := range rooms {
+		p.Busy, p.Versions = append(p.Busy, id), append(p.Versions, room.Version)
+		p.Free, p.Flying = append(p.Free, int32(room.Free)), append(p.Flying, int32(room.Flying))
 	}
 	var rows []db.ClaimDeliveriesRow
 	err := s.single("claim", func() (err error) {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -90,9 +91,14 @@ func (q *queue) fanOut() {
 	}
 }
 
-func (q *queue) claim(free map[uuid.UUID]int) []webhook.Outcome {
+// claim claims what the endpoint has room for, 0 for what an unknown one has.
+func (q *queue) claim(free int) []webhook.Outcome {
 	q.t.Helper()
-	claimed, err := q.Claim(q.t.Context(), q.owner, time.Hour, free, 1000)
+	rooms := map[uuid.UUID]webhook.Room{}
+	if free > 0 {
+		rooms[q.endpoint.ID] = webhook.Room{Version: math.MaxInt64, Free: free}
+	}
+	claimed, err := q.Claim(q.t.Context(), q.owner, time.Hour, rooms, 1000)
 	require.NoError(q.t, err)
 	var outcomes []webhook.Outcome
 	for _, c := range claimed {
@@ -121,7 +127,7 @@ func TestUpkeepAfterSleep(t *testing.T) {
 	require.NoError(t, q.DeleteEndpoint(t.Context(), q.realm, gone.ID))
 	// As fanning out leaves it that began before the deletion.
 	q.exec(`INSERT INTO deliveries (endpoint_id, seq, resource_id) VALUES ($1, 1, 'a')`, gone.ID)
-	done := q.claim(nil)
+	done := q.claim(0)
 	require.Len(t, done, 10)
 	q.complete(done)
 	spread := func(table, column string) {
@@ -158,7 +164,7 @@ func TestHeldEndpoint(t *testing.T) {
 	_, err := q.ChangeEndpoint(t.Context(), q.realm, q.endpoint.ID, func(*webhook.Endpoint) error {
 		q.happen(10)
 		q.fanOut()
-		q.complete(q.claim(nil))
+		q.complete(q.claim(0))
 		return nil
 	})
 	require.NoError(t, err)
@@ -166,7 +172,7 @@ func TestHeldEndpoint(t *testing.T) {
 		q.happen(10)
 		q.fanOut()
 		require.NoError(t, q.Mark(t.Context(), heard("refused", q.endpoint)))
-		q.complete(q.claim(map[uuid.UUID]int{q.endpoint.ID: 64}))
+		q.complete(q.claim(64))
 		require.NoError(t, q.Disable(t.Context(), heard("", q.endpoint)))
 	}
 	queued, err := q.Recover(t.Context(), q.realm, q.endpoint.ID, time.Now().Add(-2*time.Hour))
@@ -203,10 +209,21 @@ func TestClaimOfUnknown(t *testing.T) {
 	q.happen(100)
 	q.fanOut()
 	require.NoError(t, q.Mark(t.Context(), heard("answered 500", q.endpoint)))
-	require.Len(t, q.claim(nil), 1)
+	require.Len(t, q.claim(0), 1)
 	require.NoError(t, q.Mark(t.Context(), heard("", q.endpoint)))
-	require.Len(t, q.claim(nil), webhook.FirstConcurrency)
-	require.Len(t, q.claim(map[uuid.UUID]int{q.endpoint.ID: 40}), 40)
+	require.Len(t, q.claim(0), webhook.FirstConcurrency)
+	require.Len(t, q.claim(40), 40)
+
+	// Its owner has changed it since.
+	old := webhook.Room{Version: 1, Free: 0, Flying: 6}
+	_, err := q.ChangeEndpoint(t.Context(), q.realm, q.endpoint.ID, func(e *webhook.Endpoint) error {
+		e.Enable()
+		return nil
+	})
+	require.NoError(t, err)
+	claimed, err := q.Claim(t.Context(), q.owner, time.Hour, map[uuid.UUID]webhook.Room{q.endpoint.ID: old}, 1000)
+	require.NoError(t, err)
+	require.Len(t, claimed, webhook.FirstConcurrency-old.Flying)
 }
 
 // What is recovered are the events since a time, however many came before and
@@ -251,7 +268,7 @@ func TestResendBeforeFanOut(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, queued, "it is on its way")
 	q.fanOut()
-	require.Len(t, q.claim(nil), 1)
+	require.Len(t, q.claim(0), 1)
 }
 
 func TestTooManyEndpoints(t *testing.T) {
@@ -316,13 +333,13 @@ func TestBlockedBacklog(t *testing.T) {
 	ordered(true)
 	q.happen(600)
 	q.fanOut()
-	head := q.claim(nil)
+	head := q.claim(0)
 	require.Len(t, head, 1)
 	head[0].State, head[0].Rung, head[0].Wait = webhook.Waiting, 1, time.Hour
 	q.complete(head)
 	q.exec(`UPDATE deliveries SET due_at = now() WHERE rung = 0`) // what was put off for moments
 	for range 3 {
-		require.Empty(t, q.claim(nil))
+		require.Empty(t, q.claim(0))
 	}
 	require.Zero(t, q.count(due), "the backlog waits as long as what holds it up")
 	require.Equal(t, 1, q.count(`SELECT count(DISTINCT due_at) FROM deliveries`))
@@ -331,7 +348,7 @@ func TestBlockedBacklog(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(1), queued)
 	for seq := int64(1); seq <= 3; seq++ {
-		next := q.claim(nil)
+		next := q.claim(0)
 		require.Len(t, next, 1)
 		require.Equal(t, seq, next[0].Seq)
 		q.complete(next)
@@ -339,5 +356,5 @@ func TestBlockedBacklog(t *testing.T) {
 	require.Equal(t, 1, q.count(due), "the next one")
 	ordered(false)
 	require.Equal(t, 597, q.count(due))
-	require.Len(t, q.claim(map[uuid.UUID]int{q.endpoint.ID: 64}), 64)
+	require.Len(t, q.claim(64), 64)
 }

@@ -215,12 +215,12 @@ func (d *Dispatcher) step(ctx, flying context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err //nolint:wrapcheck // the store says what it was doing
 	}
-	free, room := d.free()
-	if room == 0 {
+	rooms, left := d.rooms()
+	if left == 0 {
 		return false, nil
 	}
-	limit := min(room, claimBatch)
-	claimed, err := d.cfg.Outbox.Claim(ctx, d.cfg.Owner, d.cfg.Timeout+leaseMargin, free, limit)
+	limit := min(left, claimBatch)
+	claimed, err := d.cfg.Outbox.Claim(ctx, d.cfg.Owner, d.cfg.Timeout+leaseMargin, rooms, limit)
 	if err != nil {
 		return false, err //nolint:wrapcheck // the store says what it was doing
 	}
@@ -234,27 +234,29 @@ func (d *Dispatcher) step(ctx, flying context.Context) (moved bool, err error) {
 	return fanned == fanBatch || len(claimed) == limit, nil
 }
 
-// free returns what the endpoints that this process knows have free, and how many
-// attempts may begin in all. The slow ones share half of these, however many they
-// are: what is quick finds room and makes room again.
-func (d *Dispatcher) free() (map[uuid.UUID]int, int) {
+// rooms returns what there is room for at the endpoints that this process knows,
+// and how many attempts may begin in all. The slow ones share half of these,
+// however many they are: what is quick finds room and makes room again.
+func (d *Dispatcher) rooms() (rooms map[uuid.UUID]Room, left int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	free := make(map[uuid.UUID]int, len(d.lanes))
+	rooms = make(map[uuid.UUID]Room, len(d.lanes))
 	var slow []uuid.UUID
-	room := d.cfg.Flying / 2
+	share := d.cfg.Flying / 2
 	for id, l := range d.lanes {
-		free[id] = l.free(now)
+		rooms[id] = Room{Version: l.version, Free: l.free(now), Flying: l.flying}
 		if l.slow(now) {
 			slow = append(slow, id)
-			room -= l.flying
+			share -= l.flying
 		}
 	}
 	for _, id := range slow {
-		free[id] = min(free[id], (max(room, 0)+len(slow)-1)/len(slow))
+		room := rooms[id]
+		room.Free = min(room.Free, (max(share, 0)+len(slow)-1)/len(slow))
+		rooms[id] = room
 	}
-	return free, d.cfg.Flying - d.total
+	return rooms, d.cfg.Flying - d.total
 }
 
 // sweep forgets, now and then, what nothing was sent to for long: also what was
@@ -308,7 +310,7 @@ func (d *Dispatcher) end(c Claimed, l *lane, v verdict, took time.Duration) (wai
 	defer d.mu.Unlock()
 	now := time.Now()
 	waited = l.full() || l.slow(now) || d.total >= d.cfg.Flying
-	l.ended(c.URL, v, took, now)
+	l.ended(c.Version, v, took, now)
 	d.total--
 	return waited, l.streak
 }

@@ -33,11 +33,11 @@ type shelf struct {
 
 func (s *shelf) FanOut(context.Context, int) (int, error) { return 0, nil }
 
-func (s *shelf) Claim(_ context.Context, _ uuid.UUID, _ time.Duration, free map[uuid.UUID]int, _ int) ([]Claimed, error) {
+func (s *shelf) Claim(_ context.Context, _ uuid.UUID, _ time.Duration, rooms map[uuid.UUID]Room, _ int) ([]Claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	room, busy := free[s.claimed.Endpoint]
-	if s.leased || s.done != "" || s.disabled || time.Now().Before(s.due) || busy && room == 0 {
+	room, busy := rooms[s.claimed.Endpoint]
+	if s.leased || s.done != "" || s.disabled || time.Now().Before(s.due) || busy && room.Free == 0 {
 		return nil, nil
 	}
 	s.leased = true
@@ -207,7 +207,7 @@ func TestLane(t *testing.T) {
 	}
 	require.Zero(t, l.free(now))
 	for range 8 {
-		l.ended(c.URL, refused, time.Second, now)
+		l.ended(c.Version, refused, time.Second, now)
 	}
 	require.Equal(t, firstPause, l.rest, "eight that were under way together are one reason to wait")
 	require.Zero(t, l.free(now))
@@ -216,39 +216,39 @@ func TestLane(t *testing.T) {
 		require.Equal(t, 1, l.free(now))
 		l.began(c, now)
 		require.Zero(t, l.free(now), "one at a time")
-		l.ended(c.URL, refused, time.Second, now)
+		l.ended(c.Version, refused, time.Second, now)
 		require.Equal(t, time.Duration(seconds)*time.Second, l.rest)
 	}
 	l.began(c, now)
-	l.ended(c.URL, unknown, time.Second, now)
+	l.ended(c.Version, unknown, time.Second, now)
 	require.Zero(t, l.free(now), "what we cut off ourselves says nothing")
 	l.began(c, now)
-	l.ended(c.URL, taken, time.Second, now)
+	l.ended(c.Version, taken, time.Second, now)
 	require.Equal(t, 8, l.free(now))
 	require.False(t, l.idle(now))
 	require.True(t, l.idle(now.Add(forgetTime)))
 }
 
 // What other processes have written down of an endpoint holds from the beginning,
-// and what was said by an old URL does not hold for a new one.
+// and what was said before its owner changed it does not.
 func TestLaneBegins(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
-	c := Claimed{URL: "https://old.example", Concurrency: 64, Failing: true}
+	c := Claimed{Version: 1, Concurrency: 64, Failing: true}
 	l := newLane(c)
 	require.Equal(t, 1, l.free(now), "an endpoint that fails is probed")
 	l.began(c, now)
-	c.URL = "https://new.example"
+	c.Version, c.Failing = 2, false
 	l.began(c, now)
 	require.Equal(t, FirstConcurrency-2, l.free(now), "nothing is known of the new one")
-	l.ended("https://old.example", refused, time.Minute, now)
+	l.ended(1, refused, time.Minute, now)
 	require.Equal(t, FirstConcurrency-1, l.free(now))
 	require.False(t, l.slow(now))
-	l.ended(c.URL, taken, time.Millisecond, now)
+	l.ended(2, taken, time.Millisecond, now)
 	require.Equal(t, 64, l.free(now))
 	l.began(c, now)
 	require.True(t, l.slow(now.Add(slowTime)), "it says nothing")
-	l.ended(c.URL, taken, 8*slowTime, now.Add(slowTime))
+	l.ended(2, taken, 8*slowTime, now.Add(slowTime))
 	require.True(t, l.slow(now.Add(slowTime)), "it takes its time")
 }
 
@@ -268,13 +268,17 @@ func TestSlowLanesShare(t *testing.T) {
 	for range 20 {
 		d.begin(slow[0])
 	}
-	free, room := d.free()
-	require.Equal(t, map[uuid.UUID]int{slow[0].Endpoint: 15, slow[1].Endpoint: 15, quick.Endpoint: 256}, free)
-	require.Equal(t, 80, room)
+	rooms, left := d.rooms()
+	require.Equal(t, map[uuid.UUID]Room{
+		slow[0].Endpoint: {Free: 15, Flying: 20}, slow[1].Endpoint: {Free: 15}, quick.Endpoint: {Free: 256},
+	}, rooms)
+	require.Equal(t, 80, left)
 	for range 40 {
 		d.begin(slow[1])
 	}
-	free, room = d.free()
-	require.Equal(t, map[uuid.UUID]int{slow[0].Endpoint: 0, slow[1].Endpoint: 0, quick.Endpoint: 256}, free)
-	require.Equal(t, 40, room)
+	rooms, left = d.rooms()
+	require.Equal(t, map[uuid.UUID]Room{
+		slow[0].Endpoint: {Flying: 20}, slow[1].Endpoint: {Flying: 40}, quick.Endpoint: {Free: 256},
+	}, rooms)
+	require.Equal(t, 40, left)
 }

@@ -10,7 +10,7 @@ const (
 	lastPause  = 30 * time.Second
 
 	// An endpoint that takes slowTime for an answer, or has said nothing for so
-	// long, is slow: see Dispatcher.free.
+	// long, is slow: see Dispatcher.rooms.
 	slowTime = 2 * time.Second
 
 	// forgetTime is after how long without an attempt nothing is known of an
@@ -18,12 +18,12 @@ const (
 	forgetTime = 10 * time.Minute
 )
 
-// lane is what one process knows of one endpoint at one URL: what is under way to
-// it, whether it takes anything, and how soon. An endpoint that fails again and
+// lane is what one process knows of one endpoint in one version: what is under way
+// to it, whether it takes anything, and how soon. An endpoint that fails again and
 // again is probed by one delivery at a time, with growing pauses, and everything
 // else waits in the queue: it costs neither attempts nor time that others need.
 type lane struct {
-	url         string
+	version     int64
 	concurrency int
 	flying      int
 	streak      int           // failures since the last success
@@ -37,7 +37,7 @@ type lane struct {
 // newLane returns the lane of an endpoint of which this process knows only what the
 // others have written down.
 func newLane(c Claimed) *lane {
-	l := &lane{url: c.URL}
+	l := &lane{version: c.Version}
 	if c.Failing {
 		l.streak = trip
 	}
@@ -49,9 +49,12 @@ func (l *lane) began(c Claimed, now time.Time) {
 	if l.flying == 0 {
 		l.heard = now
 	}
-	if l.url != c.URL {
-		// What the old one was like says nothing of the new one.
-		l.url, l.streak, l.rest, l.until, l.known, l.took = c.URL, 0, 0, time.Time{}, false, 0
+	if c.Version > l.version {
+		// It has another URL, or its owner says that it is well again: what it
+		// was like says nothing.
+		anew := newLane(c)
+		anew.flying, anew.heard = l.flying, l.heard
+		*l = *anew
 	}
 	l.concurrency = c.Concurrency
 	l.flying++
@@ -96,10 +99,10 @@ const (
 	refused
 )
 
-// ended takes note of the end of an attempt at a URL, and of how long it took.
-func (l *lane) ended(url string, v verdict, took time.Duration, now time.Time) {
+// ended takes note of the end of an attempt at a version, and of how long it took.
+func (l *lane) ended(version int64, v verdict, took time.Duration, now time.Time) {
 	l.flying--
-	if v == unknown || url != l.url {
+	if v == unknown || version < l.version {
 		return
 	}
 	l.heard = now

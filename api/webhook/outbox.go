@@ -19,11 +19,12 @@ type Outbox interface {
 	FanOut(ctx context.Context, limit int) (int, error)
 
 	// Claim leases deliveries that are due to owner for a time by the
-	// database's clock: up to limit, and of no endpoint more than it has free,
-	// which is what free says, or else FirstConcurrency at most, and one of an
-	// endpoint that is marked as failing. Those of an endpoint that is disabled
-	// are left alone. It returns none if there are none.
-	Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, free map[uuid.UUID]int, limit int) ([]Claimed, error)
+	// database's clock: up to limit, and of no endpoint more than it has room
+	// for. Of one that rooms says nothing of in its present version these are
+	// FirstConcurrency at most, or one if it is marked as failing, with those
+	// under way. Those of an endpoint that is disabled are left alone. It
+	// returns none if there are none.
+	Claim(ctx context.Context, owner uuid.UUID, lease time.Duration, rooms map[uuid.UUID]Room, limit int) ([]Claimed, error)
 
 	// Complete writes outcomes, each if its attempt is the delivery's last and
 	// still leased to owner, and the log of all. It returns how many counted.
@@ -52,6 +53,13 @@ type Outbox interface {
 	// Upkeep makes room for the days to come and drops what is older than
 	// keep. It may run in several processes at once. Deliveries go on without.
 	Upkeep(ctx context.Context, keep time.Duration) error
+}
+
+// Room is what a process has room for at one endpoint.
+type Room struct {
+	Version int64 // of the endpoint, as it was last claimed for
+	Free    int   // deliveries that may begin
+	Flying  int   // those under way
 }
 
 // Claimed is a delivery that this process is to send.

@@ -202,13 +202,17 @@ WITH RECURSIVE waiting AS (
     SELECT
         p.id,
         p.ordered,
-        coalesce(b.free, CASE WHEN p.failing_since IS NULL THEN least(p.concurrency, $3::integer) ELSE 1 END) AS free
+        CASE WHEN b.version >= p.version THEN b.free ELSE greatest(
+            CASE WHEN p.failing_since IS NULL THEN least(p.concurrency, $3::integer) ELSE 1 END - coalesce(b.flying, 0), 0
+        ) END AS free
     FROM waiting AS w
     JOIN endpoints AS p ON p.id = w.endpoint_id
     LEFT JOIN (
         SELECT
             unnest($4::uuid[]) AS endpoint_id,
-            unnest($5::integer[]) AS free
+            unnest($5::bigint[]) AS version,
+            unnest($6::integer[]) AS flying,
+            unnest($7::integer[]) AS free
     ) AS b ON b.endpoint_id = p.id
     WHERE p.disabled_at IS NULL
     AND p.deleted_at IS NULL
@@ -253,7 +257,7 @@ WITH RECURSIVE waiting AS (
             FOR UPDATE OF d SKIP LOCKED
         ) AS n
     ) AS c
-    LIMIT $6
+    LIMIT $8
 ), put_off AS (
     UPDATE deliveries AS d
     SET due_at = l.until
@@ -301,12 +305,14 @@ RETURNING
 `
 
 type ClaimDeliveriesParams struct {
-	Owner   *uuid.UUID
-	Seconds float64
-	Unknown int32
-	Busy    []uuid.UUID
-	Free    []int32
-	Rows    int32
+	Owner    *uuid.UUID
+	Seconds  float64
+	Unknown  int32
+	Busy     []uuid.UUID
+	Versions []int64
+	Flying   []int32
+	Free     []int32
+	Rows     int32
 }
 
 type ClaimDeliveriesRow struct {
@@ -333,7 +339,8 @@ type ClaimDeliveriesRow struct {
 // ClaimDeliveries leases deliveries that are due. It goes from endpoint to
 // endpoint through the index, so that what one of them has waiting costs the
 // others nothing, and takes from each no more than it has free: of one that the
-// process knows nothing of yet, unknown, and one while it is marked as failing.
+// process knows nothing of yet, or not in its present version, unknown, and one
+// while it is marked as failing.
 // Where the order of resources is kept, what has to wait for an earlier delivery is
 // put off until that is due, or for as long again as it has waited: it would be
 // looked at by every claim. CompleteDeliveries takes it up when its turn comes.
@@ -343,6 +350,8 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, arg ClaimDeliveriesParams
 		arg.Seconds,
 		arg.Unknown,
 		arg.Busy,
+		arg.Versions,
+		arg.Flying,
 		arg.Free,
 		arg.Rows,
 	)

@@ -224,7 +224,8 @@ SELECT
 -- ClaimDeliveries leases deliveries that are due. It goes from endpoint to
 -- endpoint through the index, so that what one of them has waiting costs the
 -- others nothing, and takes from each no more than it has free: of one that the
--- process knows nothing of yet, unknown, and one while it is marked as failing.
+-- process knows nothing of yet, or not in its present version, unknown, and one
+-- while it is marked as failing.
 -- Where the order of resources is kept, what has to wait for an earlier delivery is
 -- put off until that is due, or for as long again as it has waited: it would be
 -- looked at by every claim. CompleteDeliveries takes it up when its turn comes.
@@ -251,12 +252,16 @@ WITH RECURSIVE waiting AS (
     SELECT
         p.id,
         p.ordered,
-        coalesce(b.free, CASE WHEN p.failing_since IS NULL THEN least(p.concurrency, @unknown::integer) ELSE 1 END) AS free
+        CASE WHEN b.version >= p.version THEN b.free ELSE greatest(
+            CASE WHEN p.failing_since IS NULL THEN least(p.concurrency, @unknown::integer) ELSE 1 END - coalesce(b.flying, 0), 0
+        ) END AS free
     FROM waiting AS w
     JOIN endpoints AS p ON p.id = w.endpoint_id
     LEFT JOIN (
         SELECT
             unnest(@busy::uuid[]) AS endpoint_id,
+            unnest(@versions::bigint[]) AS version,
+            unnest(@flying::integer[]) AS flying,
             unnest(@free::integer[]) AS free
     ) AS b ON b.endpoint_id = p.id
     WHERE p.disabled_at IS NULL
