@@ -257,6 +257,36 @@ func TestAcceptTwice(t *testing.T) {
 	require.NoError(t, second(w.Accept(ctx, w.realm, id, 1, chains.Signed{Raw: []byte(kept), ID: signed.ID})))
 }
 
+// Another tenant that gives a key for its own reserves no coin of it until it has
+// signed.
+func TestCoinsOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(1))
+	other := w.twin(t)
+	theirs := other.open(t) // of the same address
+	wallet := w.fund(t, 500)
+	require.Equal(t, "0 500 0", other.holds(t, theirs))
+	first := other.withdraw(t, theirs, 100)
+	w.work(t)
+	require.Equal(t, "PendingSignature", other.at(t, first))
+	second := w.withdraw(t, wallet, 200)
+	w.work(t)
+	require.Equal(t, "PendingSignature", w.at(t, second))
+	require.Equal(t, 2, w.reserved(t), "each has the coin")
+	w.signs(t, second)
+	_, err := other.Cancel(t.Context(), other.realm, first)
+	require.NoError(t, err)
+	late := other.withdraw(t, theirs, 100)
+	w.work(t)
+	require.Equal(t, "Submitted pool_low", other.at(t, late), "it is signed away")
+	w.mine(t, w.onChain(t, second))
+	w.work(t)
+	require.Equal(t, "Completed", w.at(t, second))
+	require.Equal(t, "PendingSignature", other.at(t, late), "of the change, which both have the address of")
+	w.sound(t)
+	other.sound(t)
+}
+
 // Somebody with the keys spends the coins elsewhere: the wallet gets its money back
 // once that is deep, and not if a reorg lets the withdrawal be mined after all.
 func TestCoinsSpentElsewhere(t *testing.T) {

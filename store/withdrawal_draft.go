@@ -155,7 +155,7 @@ func (h *held) reserveNonce(ctx context.Context, built custody.Built) error {
 		}
 		return nil // a replacement, or a fill
 	}
-	next, err := h.q.NextNonce(ctx, h.PaysID)
+	next, err := h.q.NextNonce(ctx, db.NextNonceParams{SenderID: h.PaysID, Tenant: w.Tenant, Environment: w.Environment})
 	if err != nil {
 		return fmt.Errorf("read the next nonce: %w", err)
 	}
@@ -194,7 +194,9 @@ func (h *held) afford(ctx context.Context, built custody.Built) error {
 				of.need = of.need.Add(built.Amount)
 			}
 		}
-		funds, err := h.q.SenderFunds(ctx, db.SenderFundsParams{SenderID: h.PaysID, AssetID: of.id, ExceptID: w.ID})
+		funds, err := h.q.SenderFunds(ctx, db.SenderFundsParams{
+			SenderID: h.PaysID, AssetID: of.id, Tenant: w.Tenant, Environment: w.Environment, ExceptID: w.ID,
+		})
 		if err != nil {
 			return fmt.Errorf("read what the sender has: %w", err)
 		}

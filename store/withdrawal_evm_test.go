@@ -62,10 +62,10 @@ func (e *evmTill) snapshot(t testing.TB, at int, native, token int64) {
 
 // rich opens a wallet that has an amount by a posting: its deposits are tested
 // elsewhere.
-func (e *evmTill) rich(t testing.TB, asset chains.AssetID, amount int64) custody.Wallet {
+func (w *till) rich(t testing.TB, asset chains.AssetID, amount int64) custody.Wallet {
 	t.Helper()
-	wallet := e.openIn(t, e.newVault(t), asset)
-	_, err := e.Pool().Exec(t.Context(), `
+	wallet := w.openIn(t, w.newVault(t), asset)
+	_, err := w.Pool().Exec(t.Context(), `
 		WITH t AS (
 			INSERT INTO transactions (id, tenant, environment, kind, status, destination_wallet, asset_id, amount)
 			SELECT gen_random_uuid(), tenant, environment, 'Deposit', 'Completed', id, asset_id, $2 FROM wallets WHERE id = $1
@@ -120,6 +120,62 @@ func TestTreasuryPays(t *testing.T) {
 	require.Equal(t, "0 600 300", e.holds(t, tokens))
 	require.Equal(t, "-500 0 0", e.accounts(t))
 	e.sound(t)
+}
+
+// Another tenant that gives the treasury for its own reserves nothing of it until it
+// has signed, which it cannot without the key. Should both have it, the chain decides.
+func TestTreasuryOfAnother(t *testing.T) {
+	t.Parallel()
+	e := newEVMTill(t, depth(1))
+	native := e.desk.chain.Native.ID
+	sender := script(treasury)
+	e.node.nonces[string(sender)] = 7
+	other := e.twin(t)
+	require.NoError(t, other.SetTreasury(t.Context(), other.realm, e.desk.chain.Slug, indexer.WatchedScript{Script: sender, Address: address(treasury)}))
+	wallet, theirs := e.rich(t, native, 20_000), other.rich(t, native, 20_000)
+	nonce := func(w *till, id uuid.UUID) int {
+		t.Helper()
+		found := w.withdrawal(t, id)
+		require.NotNil(t, found.Nonce, found.Reason)
+		return int(*found.Nonce)
+	}
+
+	first, second := other.withdraw(t, theirs, 6000), other.withdraw(t, theirs, 3000)
+	e.work(t)
+	require.ElementsMatch(t, []int{7, 8}, []int{nonce(other, first), nonce(other, second)})
+	own := e.withdraw(t, wallet, 9000)
+	e.work(t)
+	require.Equal(t, 7, e.nonce(t, own), "what the other only reserved, of the nonces and of the money, is not gone")
+	e.signs(t, own)
+	e.work(t)
+	e.mine(t, e.onChain(t, own))
+	e.read(t, 998, 10_000)
+	e.work(t)
+	require.Equal(t, "Completed", e.at(t, own))
+
+	e.node.nonces[string(sender)] = 8
+	low := first
+	if nonce(other, second) == 7 {
+		low = second
+	}
+	other.signs(t, low)
+	e.node.refuse = chains.RefusedSpent
+	e.work(t)
+	e.mineEmpty(t, 12)
+	e.again(t)
+	require.Equal(t, "Failed conflict", other.at(t, low))
+	e.node.refuse = ""
+	e.sound(t)
+	other.sound(t)
+
+	e.read(t, 10_000, 10_000)
+	third := e.withdraw(t, wallet, 500)
+	e.work(t)
+	require.Equal(t, 8, e.nonce(t, third), "the other has not signed that one")
+	e.signs(t, third)
+	fourth := other.withdraw(t, theirs, 100)
+	e.work(t)
+	require.Equal(t, 9, nonce(other, fourth), "what is signed counts for everybody")
 }
 
 // A token that refuses when it is mined costs the tenant the fee, and the wallet

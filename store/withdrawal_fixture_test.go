@@ -17,7 +17,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/chains"
+	"tallyd/indexer"
 	"tallyd/indexer/custody"
 	"tallyd/store"
 )
@@ -273,6 +275,18 @@ func (w *till) newPayer() *custody.Payer {
 		Source: source, Payouts: w.Store, Coins: w.Store, Log: zerolog.Nop(),
 		Config: custody.PayerConfig{MaxFee: chains.NewAmount(feeLimit), Blocks: 3},
 	}
+}
+
+// twin is another tenant on the same chain, who gave the key of this one for its own.
+func (w *till) twin(t testing.TB) *till {
+	t.Helper()
+	name := uuid.NewString()[:8]
+	require.NoError(t, w.CreateTenant(t.Context(), access.Tenant{ID: name, Name: name}))
+	realm := indexer.Realm{Tenant: name, Environment: w.realm.Environment}
+	other := &till{desk: &desk{&bench{Store: w.Store, chain: w.desk.chain, realm: realm, lease: w.lease}}, node: w.node, payer: w.payer}
+	other.register(t, "xpub")
+	other.allow(t, outside)
+	return other
 }
 
 // allow puts an address of somebody else into the address book.

@@ -171,7 +171,9 @@ func (f *funding) treasuryHas(ctx context.Context) error {
 		return nil
 	}
 	for i := range f.assets {
-		row, err := f.q.SenderFunds(ctx, db.SenderFundsParams{SenderID: f.treasury, AssetID: f.assets[i].ID})
+		row, err := f.q.SenderFunds(ctx, db.SenderFundsParams{
+			SenderID: f.treasury, AssetID: f.assets[i].ID, Tenant: f.realm.Tenant, Environment: string(f.realm.Environment),
+		})
 		if err != nil {
 			return fmt.Errorf("read what the treasury has: %w", err)
 		}

@@ -291,7 +291,7 @@ func (h *held) keepCoins(ctx context.Context, status custody.Status, mined *cust
 		if mined == nil {
 			txs, vouts = outpoints(h.built...)
 		}
-		err := h.q.RetakeCoins(ctx, db.RetakeCoinsParams{Chain: w.Chain, WithdrawalID: w.ID, Txs: txs, Vouts: vouts})
+		err := h.q.RetakeCoins(ctx, db.RetakeCoinsParams{WithdrawalID: w.ID, Txs: txs, Vouts: vouts})
 		if err != nil {
 			return fmt.Errorf("take coins back: %w", err)
 		}

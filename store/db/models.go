@@ -470,12 +470,16 @@ type ReservedCoin struct {
 	Tx           []byte
 	Vout         int64
 	WithdrawalID uuid.UUID
+	Tenant       string
+	Environment  string
 }
 
 type ReservedNonce struct {
 	SenderID     int64
 	Nonce        int64
 	WithdrawalID uuid.UUID
+	Tenant       string
+	Environment  string
 }
 
 type Script struct {

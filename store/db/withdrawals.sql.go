@@ -139,7 +139,7 @@ SELECT
 FROM addresses AS a
 JOIN transfers AS t ON t.script_id = a.script_id
 JOIN cursors AS c ON c.chain = t.chain
-LEFT JOIN reserved_coins AS r ON r.chain = t.chain AND r.tx = t.tx AND r.vout = t.vout
+LEFT JOIN reserved_coins AS r ON r.chain = t.chain AND r.tx = t.tx AND r.vout = t.vout AND r.tenant = a.tenant AND r.environment = a.environment
 WHERE a.tenant = $1
 AND a.environment = $2
 AND a.chain = $3
@@ -431,16 +431,25 @@ func (q *Queries) NextChange(ctx context.Context, arg NextChangeParams) (NextCha
 }
 
 const nextNonce = `-- name: NextNonce :one
-SELECT coalesce(max(nonce) + 1, 0)::bigint
-FROM reserved_nonces
-WHERE sender_id = $1
+SELECT coalesce(max(r.nonce) + 1, 0)::bigint
+FROM reserved_nonces AS r
+JOIN withdrawals AS w ON w.id = r.withdrawal_id
+WHERE r.sender_id = $1
+AND (r.tenant = $2 AND r.environment = $3 OR w.signed > 0)
 `
 
-// NextNonce returns the nonce after the highest one that is reserved, 0 for none. It
-// is asked once the sender is held, and apart from that: a statement that waited for
-// a lock still sees what was there before it waited.
-func (q *Queries) NextNonce(ctx context.Context, senderID int64) (int64, error) {
-	row := q.db.QueryRow(ctx, nextNonce, senderID)
+type NextNonceParams struct {
+	SenderID    int64
+	Tenant      string
+	Environment string
+}
+
+// NextNonce returns the nonce after the highest one that is reserved in a realm, or
+// signed in another one, which then has the key; 0 for none. It is asked once the
+// sender is held, and apart from that: a statement that waited for a lock still sees
+// what was there before it waited.
+func (q *Queries) NextNonce(ctx context.Context, arg NextNonceParams) (int64, error) {
+	row := q.db.QueryRow(ctx, nextNonce, arg.SenderID, arg.Tenant, arg.Environment)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
@@ -763,8 +772,10 @@ WHERE r.withdrawal_id = $1
 AND NOT EXISTS (
     SELECT
     FROM reserved_nonces AS o
+    JOIN withdrawals AS w ON w.id = o.withdrawal_id
     WHERE o.sender_id = r.sender_id
     AND o.nonce > r.nonce
+    AND (o.tenant = r.tenant AND o.environment = r.environment OR w.signed > 0)
 )
 `
 
@@ -779,19 +790,23 @@ func (q *Queries) ReleaseNonce(ctx context.Context, withdrawalID uuid.UUID) (int
 }
 
 const reserveCoins = `-- name: ReserveCoins :exec
-INSERT INTO reserved_coins (chain, tx, vout, withdrawal_id)
+INSERT INTO reserved_coins (chain, tx, vout, tenant, environment, withdrawal_id)
 SELECT
     t.chain,
     t.tx,
     t.vout,
-    $1
-FROM (
+    w.tenant,
+    w.environment,
+    w.id
+FROM withdrawals AS w
+CROSS JOIN (
     SELECT
-        unnest($2::bytea[]) AS tx,
-        unnest($3::bigint[]) AS vout
+        unnest($1::bytea[]) AS tx,
+        unnest($2::bigint[]) AS vout
 ) AS n
-JOIN transfers AS t ON t.chain = $4 AND t.tx = n.tx AND t.vout = n.vout AND t.side = 'in' AND t.status = 'confirmed'
-WHERE NOT EXISTS (
+JOIN transfers AS t ON t.chain = $3 AND t.tx = n.tx AND t.vout = n.vout AND t.side = 'in' AND t.status = 'confirmed'
+WHERE w.id = $4
+AND NOT EXISTS (
     SELECT
     FROM transfers AS o
     WHERE o.chain = t.chain
@@ -799,31 +814,39 @@ WHERE NOT EXISTS (
     AND o.spent_vout = t.vout
     AND o.status IN ('pending', 'confirmed')
 )
-ON CONFLICT (chain, tx, vout) DO NOTHING
+ON CONFLICT (chain, tx, vout, tenant, environment) DO NOTHING
 `
 
 type ReserveCoinsParams struct {
-	WithdrawalID uuid.UUID
 	Txs          [][]byte
 	Vouts        []int64
 	Chain        string
+	WithdrawalID uuid.UUID
 }
 
-// ReserveCoins reserves those of coins that can be spent now and that nobody has.
+// ReserveCoins reserves those of coins that can be spent now and that nobody else of
+// the realm has.
 func (q *Queries) ReserveCoins(ctx context.Context, arg ReserveCoinsParams) error {
 	_, err := q.db.Exec(ctx, reserveCoins,
-		arg.WithdrawalID,
 		arg.Txs,
 		arg.Vouts,
 		arg.Chain,
+		arg.WithdrawalID,
 	)
 	return err
 }
 
 const reserveNonce = `-- name: ReserveNonce :execrows
-INSERT INTO reserved_nonces (sender_id, nonce, withdrawal_id)
-VALUES ($1, $2, $3)
-ON CONFLICT (sender_id, nonce) DO NOTHING
+INSERT INTO reserved_nonces (sender_id, nonce, tenant, environment, withdrawal_id)
+SELECT
+    $1,
+    $2,
+    w.tenant,
+    w.environment,
+    w.id
+FROM withdrawals AS w
+WHERE w.id = $3
+ON CONFLICT (sender_id, nonce, tenant, environment) DO NOTHING
 `
 
 type ReserveNonceParams struct {
@@ -832,7 +855,7 @@ type ReserveNonceParams struct {
 	WithdrawalID uuid.UUID
 }
 
-// ReserveNonce reserves a nonce, and changes no row if somebody has it.
+// ReserveNonce reserves a nonce, and changes no row if somebody of the realm has it.
 func (q *Queries) ReserveNonce(ctx context.Context, arg ReserveNonceParams) (int64, error) {
 	result, err := q.db.Exec(ctx, reserveNonce, arg.SenderID, arg.Nonce, arg.WithdrawalID)
 	if err != nil {
@@ -842,31 +865,29 @@ func (q *Queries) ReserveNonce(ctx context.Context, arg ReserveNonceParams) (int
 }
 
 const retakeCoins = `-- name: RetakeCoins :exec
-INSERT INTO reserved_coins (chain, tx, vout, withdrawal_id)
+INSERT INTO reserved_coins (chain, tx, vout, tenant, environment, withdrawal_id)
 SELECT
-    $1,
-    unnest($2::bytea[]),
-    unnest($3::bigint[]),
-    $4
-ON CONFLICT (chain, tx, vout) DO NOTHING
+    w.chain,
+    unnest($1::bytea[]),
+    unnest($2::bigint[]),
+    w.tenant,
+    w.environment,
+    w.id
+FROM withdrawals AS w
+WHERE w.id = $3
+ON CONFLICT (chain, tx, vout, tenant, environment) DO NOTHING
 `
 
 type RetakeCoinsParams struct {
-	Chain        string
 	Txs          [][]byte
 	Vouts        []int64
 	WithdrawalID uuid.UUID
 }
 
 // RetakeCoins reserves coins of a draft that turned out to be mined after all, as far
-// as nobody else has them now.
+// as nobody else of the realm has them now.
 func (q *Queries) RetakeCoins(ctx context.Context, arg RetakeCoinsParams) error {
-	_, err := q.db.Exec(ctx, retakeCoins,
-		arg.Chain,
-		arg.Txs,
-		arg.Vouts,
-		arg.WithdrawalID,
-	)
+	_, err := q.db.Exec(ctx, retakeCoins, arg.Txs, arg.Vouts, arg.WithdrawalID)
 	return err
 }
 
@@ -1024,6 +1045,7 @@ LEFT JOIN LATERAL (
             w.drafts
         FROM withdrawals AS w
         WHERE w.sender_id = $1::bigint
+        AND (w.tenant = $3 AND w.environment = $4 OR w.signed > 0)
         AND w.status IN ('Submitted', 'PendingSignature', 'Broadcasting', 'Confirming')
         AND w.mined IS NULL
         UNION ALL
@@ -1037,14 +1059,16 @@ LEFT JOIN LATERAL (
         AND w.height > coalesce(k.height, -1)
     ) AS e
     JOIN drafts AS d ON d.withdrawal_id = e.id AND d.n = e.drafts
-    WHERE e.id <> $3::uuid
+    WHERE e.id <> $5::uuid
 ) AS t ON true
 `
 
 type SenderFundsParams struct {
-	SenderID int64
-	AssetID  int64
-	ExceptID uuid.UUID
+	SenderID    int64
+	AssetID     int64
+	Tenant      string
+	Environment string
+	ExceptID    uuid.UUID
 }
 
 type SenderFundsRow struct {
@@ -1055,9 +1079,16 @@ type SenderFundsRow struct {
 
 // SenderFunds returns what an address has of an asset by the newest canonical
 // reading, -1 for none, and what drafts take of it that the reading does not show
-// yet, and of the native coin for their fees.
+// yet, and of the native coin for their fees: drafts of a realm, and those of others
+// that are signed.
 func (q *Queries) SenderFunds(ctx context.Context, arg SenderFundsParams) (SenderFundsRow, error) {
-	row := q.db.QueryRow(ctx, senderFunds, arg.SenderID, arg.AssetID, arg.ExceptID)
+	row := q.db.QueryRow(ctx, senderFunds,
+		arg.SenderID,
+		arg.AssetID,
+		arg.Tenant,
+		arg.Environment,
+		arg.ExceptID,
+	)
 	var i SenderFundsRow
 	err := row.Scan(&i.Balance, &i.Committed, &i.Fees)
 	return i, err
@@ -1157,9 +1188,11 @@ AND NOT EXISTS (
 AND NOT EXISTS (
     SELECT
     FROM reserved_coins AS r
+    JOIN withdrawals AS w ON w.id = r.withdrawal_id
     WHERE r.chain = t.chain
     AND r.tx = t.tx
     AND r.vout = t.vout
+    AND (r.tenant = a.tenant AND r.environment = a.environment OR w.signed > 0)
 )
 ORDER BY t.amount DESC, t.tx, t.vout
 LIMIT $4
@@ -1185,7 +1218,8 @@ type SpendableCoinsRow struct {
 }
 
 // SpendableCoins returns coins of the addresses of a realm that are confirmed,
-// unspent and not reserved, the most valuable first.
+// unspent and not reserved, the most valuable first. What another realm has reserved
+// counts only once that is signed: then it has the key, and not just the address.
 func (q *Queries) SpendableCoins(ctx context.Context, arg SpendableCoinsParams) ([]SpendableCoinsRow, error) {
 	rows, err := q.db.Query(ctx, spendableCoins,
 		arg.Tenant,
@@ -1562,6 +1596,8 @@ FROM (
         SELECT
         FROM reserved_coins AS r
         WHERE r.chain = w.chain
+        AND r.tenant = w.tenant
+        AND r.environment = w.environment
         AND r.tx = decode(split_part(i.input ->> 'outpoint', ':', 1), 'hex')
         AND r.vout = split_part(i.input ->> 'outpoint', ':', 2)::bigint
     )
@@ -1648,7 +1684,13 @@ SELECT
     coalesce(k.key, '')::text AS pays_key,
     coalesce(a.branch, 0)::bigint AS pays_branch,
     coalesce(a.index, 0)::bigint AS pays_index,
-    coalesce((SELECT max(r.nonce) + 1 FROM reserved_nonces AS r WHERE r.sender_id = s.id), 0)::bigint AS next_nonce,
+    coalesce((
+        SELECT max(r.nonce) + 1
+        FROM reserved_nonces AS r
+        JOIN withdrawals AS o ON o.id = r.withdrawal_id
+        WHERE r.sender_id = s.id
+        AND (r.tenant = w.tenant AND r.environment = w.environment OR o.signed > 0)
+    ), 0)::bigint AS next_nonce,
     coalesce(sx.caip19, '')::text AS short
 FROM withdrawals AS w
 JOIN transactions AS t ON t.id = w.id

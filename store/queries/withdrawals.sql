@@ -201,7 +201,13 @@ SELECT
     coalesce(k.key, '')::text AS pays_key,
     coalesce(a.branch, 0)::bigint AS pays_branch,
     coalesce(a.index, 0)::bigint AS pays_index,
-    coalesce((SELECT max(r.nonce) + 1 FROM reserved_nonces AS r WHERE r.sender_id = s.id), 0)::bigint AS next_nonce,
+    coalesce((
+        SELECT max(r.nonce) + 1
+        FROM reserved_nonces AS r
+        JOIN withdrawals AS o ON o.id = r.withdrawal_id
+        WHERE r.sender_id = s.id
+        AND (r.tenant = w.tenant AND r.environment = w.environment OR o.signed > 0)
+    ), 0)::bigint AS next_nonce,
     coalesce(sx.caip19, '')::text AS short
 FROM withdrawals AS w
 JOIN transactions AS t ON t.id = w.id
@@ -288,7 +294,8 @@ AND n = @n;
 
 -- name: SpendableCoins :many
 -- SpendableCoins returns coins of the addresses of a realm that are confirmed,
--- unspent and not reserved, the most valuable first.
+-- unspent and not reserved, the most valuable first. What another realm has reserved
+-- counts only once that is signed: then it has the key, and not just the address.
 SELECT
     t.tx,
     t.vout::bigint AS vout,
@@ -321,28 +328,35 @@ AND NOT EXISTS (
 AND NOT EXISTS (
     SELECT
     FROM reserved_coins AS r
+    JOIN withdrawals AS w ON w.id = r.withdrawal_id
     WHERE r.chain = t.chain
     AND r.tx = t.tx
     AND r.vout = t.vout
+    AND (r.tenant = a.tenant AND r.environment = a.environment OR w.signed > 0)
 )
 ORDER BY t.amount DESC, t.tx, t.vout
 LIMIT @rows;
 
 -- name: ReserveCoins :exec
--- ReserveCoins reserves those of coins that can be spent now and that nobody has.
-INSERT INTO reserved_coins (chain, tx, vout, withdrawal_id)
+-- ReserveCoins reserves those of coins that can be spent now and that nobody else of
+-- the realm has.
+INSERT INTO reserved_coins (chain, tx, vout, tenant, environment, withdrawal_id)
 SELECT
     t.chain,
     t.tx,
     t.vout,
-    @withdrawal_id
-FROM (
+    w.tenant,
+    w.environment,
+    w.id
+FROM withdrawals AS w
+CROSS JOIN (
     SELECT
         unnest(@txs::bytea[]) AS tx,
         unnest(@vouts::bigint[]) AS vout
 ) AS n
 JOIN transfers AS t ON t.chain = @chain AND t.tx = n.tx AND t.vout = n.vout AND t.side = 'in' AND t.status = 'confirmed'
-WHERE NOT EXISTS (
+WHERE w.id = @withdrawal_id
+AND NOT EXISTS (
     SELECT
     FROM transfers AS o
     WHERE o.chain = t.chain
@@ -350,7 +364,7 @@ WHERE NOT EXISTS (
     AND o.spent_vout = t.vout
     AND o.status IN ('pending', 'confirmed')
 )
-ON CONFLICT (chain, tx, vout) DO NOTHING;
+ON CONFLICT (chain, tx, vout, tenant, environment) DO NOTHING;
 
 -- name: CountReserved :one
 -- CountReserved returns how many of coins a withdrawal has.
@@ -380,14 +394,18 @@ AND NOT EXISTS (
 
 -- name: RetakeCoins :exec
 -- RetakeCoins reserves coins of a draft that turned out to be mined after all, as far
--- as nobody else has them now.
-INSERT INTO reserved_coins (chain, tx, vout, withdrawal_id)
+-- as nobody else of the realm has them now.
+INSERT INTO reserved_coins (chain, tx, vout, tenant, environment, withdrawal_id)
 SELECT
-    @chain,
+    w.chain,
     unnest(@txs::bytea[]),
     unnest(@vouts::bigint[]),
-    @withdrawal_id
-ON CONFLICT (chain, tx, vout) DO NOTHING;
+    w.tenant,
+    w.environment,
+    w.id
+FROM withdrawals AS w
+WHERE w.id = @withdrawal_id
+ON CONFLICT (chain, tx, vout, tenant, environment) DO NOTHING;
 
 -- name: CoinFates :many
 -- CoinFates returns what became of the coins of drafts: whether the output is still
@@ -443,18 +461,28 @@ AND script_id = @script_id
 FOR NO KEY UPDATE;
 
 -- name: NextNonce :one
--- NextNonce returns the nonce after the highest one that is reserved, 0 for none. It
--- is asked once the sender is held, and apart from that: a statement that waited for
--- a lock still sees what was there before it waited.
-SELECT coalesce(max(nonce) + 1, 0)::bigint
-FROM reserved_nonces
-WHERE sender_id = @sender_id;
+-- NextNonce returns the nonce after the highest one that is reserved in a realm, or
+-- signed in another one, which then has the key; 0 for none. It is asked once the
+-- sender is held, and apart from that: a statement that waited for a lock still sees
+-- what was there before it waited.
+SELECT coalesce(max(r.nonce) + 1, 0)::bigint
+FROM reserved_nonces AS r
+JOIN withdrawals AS w ON w.id = r.withdrawal_id
+WHERE r.sender_id = @sender_id
+AND (r.tenant = @tenant AND r.environment = @environment OR w.signed > 0);
 
 -- name: ReserveNonce :execrows
--- ReserveNonce reserves a nonce, and changes no row if somebody has it.
-INSERT INTO reserved_nonces (sender_id, nonce, withdrawal_id)
-VALUES (@sender_id, @nonce, @withdrawal_id)
-ON CONFLICT (sender_id, nonce) DO NOTHING;
+-- ReserveNonce reserves a nonce, and changes no row if somebody of the realm has it.
+INSERT INTO reserved_nonces (sender_id, nonce, tenant, environment, withdrawal_id)
+SELECT
+    @sender_id,
+    @nonce,
+    w.tenant,
+    w.environment,
+    w.id
+FROM withdrawals AS w
+WHERE w.id = @withdrawal_id
+ON CONFLICT (sender_id, nonce, tenant, environment) DO NOTHING;
 
 -- name: ReleaseNonce :execrows
 -- ReleaseNonce gives up the nonce of a withdrawal if it is the highest, and changes
@@ -464,8 +492,10 @@ WHERE r.withdrawal_id = @withdrawal_id
 AND NOT EXISTS (
     SELECT
     FROM reserved_nonces AS o
+    JOIN withdrawals AS w ON w.id = o.withdrawal_id
     WHERE o.sender_id = r.sender_id
     AND o.nonce > r.nonce
+    AND (o.tenant = r.tenant AND o.environment = r.environment OR w.signed > 0)
 );
 
 -- name: PassNonce :exec
@@ -477,7 +507,8 @@ WHERE withdrawal_id = @withdrawal_id;
 -- name: SenderFunds :one
 -- SenderFunds returns what an address has of an asset by the newest canonical
 -- reading, -1 for none, and what drafts take of it that the reading does not show
--- yet, and of the native coin for their fees.
+-- yet, and of the native coin for their fees: drafts of a realm, and those of others
+-- that are signed.
 SELECT
     coalesce(k.amount, -1)::numeric AS balance,
     coalesce(t.amount, 0)::numeric AS committed,
@@ -506,6 +537,7 @@ LEFT JOIN LATERAL (
             w.drafts
         FROM withdrawals AS w
         WHERE w.sender_id = @sender_id::bigint
+        AND (w.tenant = @tenant AND w.environment = @environment OR w.signed > 0)
         AND w.status IN ('Submitted', 'PendingSignature', 'Broadcasting', 'Confirming')
         AND w.mined IS NULL
         UNION ALL
@@ -627,7 +659,7 @@ SELECT
 FROM addresses AS a
 JOIN transfers AS t ON t.script_id = a.script_id
 JOIN cursors AS c ON c.chain = t.chain
-LEFT JOIN reserved_coins AS r ON r.chain = t.chain AND r.tx = t.tx AND r.vout = t.vout
+LEFT JOIN reserved_coins AS r ON r.chain = t.chain AND r.tx = t.tx AND r.vout = t.vout AND r.tenant = a.tenant AND r.environment = a.environment
 WHERE a.tenant = @tenant
 AND a.environment = @environment
 AND a.chain = @chain
@@ -755,6 +787,8 @@ FROM (
         SELECT
         FROM reserved_coins AS r
         WHERE r.chain = w.chain
+        AND r.tenant = w.tenant
+        AND r.environment = w.environment
         AND r.tx = decode(split_part(i.input ->> 'outpoint', ':', 1), 'hex')
         AND r.vout = split_part(i.input ->> 'outpoint', ':', 2)::bigint
     )
