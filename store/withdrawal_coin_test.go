@@ -257,6 +257,33 @@ func TestAcceptTwice(t *testing.T) {
 	require.NoError(t, second(w.Accept(ctx, w.realm, id, 1, chains.Signed{Raw: []byte(kept), ID: signed.ID})))
 }
 
+// While nobody can say what a replacement must pay, what is signed is broadcast all the
+// same, and the replacement is still wanted.
+func TestSentWithoutReplacement(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(1))
+	id := w.withdraw(t, w.fund(t, 500), 100)
+	w.work(t)
+	draft := w.signs(t, id)
+	w.work(t)
+	require.Len(t, w.node.told, 1)
+	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
+	w.node.noFees, w.node.told = errors.New("no estimate"), nil
+	w.work(t)
+	require.Equal(t, []string{string(sign(draft.Draft).Raw)}, w.node.told, "once, and not until something changes")
+	require.Equal(t, "Confirming replacement_wanted", w.at(t, id))
+	w.again(t)
+	require.Len(t, w.node.told, 2)
+	w.node.noFees, w.node.fee = nil, 20
+	w.again(t)
+	require.Equal(t, "Confirming replacement_unsigned", w.at(t, id))
+	w.signs(t, id)
+	w.work(t)
+	require.Len(t, w.withdrawal(t, id).Drafts, 2)
+	require.Equal(t, string(sign(w.withdrawal(t, id).Drafts[1].Draft).Raw), w.node.told[len(w.node.told)-1])
+	w.sound(t)
+}
+
 // Another tenant that gives a key for its own reserves no coin of it until it has
 // signed.
 func TestCoinsOfAnother(t *testing.T) {

@@ -37,6 +37,7 @@ type fakeNode struct {
 	refuse  chains.RefusalReason                  // of every broadcast, unless ""
 	judge   func(raw string) chains.RefusalReason // instead of refuse, unless nil
 	down    error                                 // of every question, unless nil
+	noFees  error                                 // of what the network asks for, unless nil
 	blocks  map[chains.Hash][]chains.Transfer     // what pays somebody, by block
 	sights  map[chains.Hash]chains.Sighting
 	nonces  map[string]uint64 // next by address, as the chain has it
@@ -54,7 +55,7 @@ func (n *fakeNode) Head(context.Context) (chains.BlockRef, error) {
 func (n *fakeNode) EstimateFee(context.Context, int, chains.Amount) (chains.FeeEstimate, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return chains.FeeEstimate{FeeRate: chains.FeeRate{Max: chains.NewAmount(n.fee)}}, n.down
+	return chains.FeeEstimate{FeeRate: chains.FeeRate{Max: chains.NewAmount(n.fee)}}, errors.Join(n.down, n.noFees)
 }
 
 func (n *fakeNode) Broadcast(_ context.Context, raw []byte) error {

@@ -42,9 +42,7 @@ func (s *Store) Settle(ctx context.Context, turn custody.Turn, seen custody.Obse
 func (h *held) then(seen custody.Observation) next {
 	noun := h.noun()
 	switch {
-	case noun.ToBuild():
-		return next{after: in(0).after, keep: true}
-	case noun.ToSend() == nil:
+	case !noun.ToBuild() && noun.ToSend() == nil:
 		return never()
 	case seen.Asked:
 		return in(seen.Retry)

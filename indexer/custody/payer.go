@@ -97,7 +97,10 @@ func (p *Payer) look(ctx context.Context, w Withdrawal) error {
 	}
 	switch {
 	case w.ToBuild():
-		w, err = p.build(ctx, w)
+		if w, err = p.build(ctx, w); err == nil && w.ToBuild() && w.ToSend() != nil {
+			// No replacement can be built for now: what is signed goes on.
+			w, err = p.send(ctx, w)
+		}
 	case w.ToSend() != nil:
 		w, err = p.send(ctx, w)
 	}

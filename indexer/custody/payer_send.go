@@ -19,7 +19,10 @@ const (
 // send makes a signed draft known, and keeps what nodes say of it.
 func (p *Payer) send(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 	seen := Observation{Asked: true, Retry: backoff(sendFirst, sendLast, w.Tries)}
-	if w.Lost != nil {
+	switch {
+	case w.ToBuild():
+		seen.Retry = min(seen.Retry, backoff(buildFirst, buildLast, w.Tries)) // for the replacement
+	case w.Lost != nil:
 		seen.Retry = sendFirst // to be certain soon
 	}
 	broadcaster, ok := p.Source.(chains.Broadcaster)
