@@ -35,7 +35,7 @@ func (s *ShortageError) Error() string {
 
 // PaymentOrder asks for a transaction of the bitcoin family.
 type PaymentOrder struct {
-	Coins   []Coin // may be spent; immature ones are left out
+	Coins   []Coin // may be spent; immature ones are left out, and those whose signature has no known size
 	To      Output
 	Change  Output  // where the rest goes; its Amount is not read
 	Rate    FeeRate // base units for 1000 virtual bytes
@@ -52,8 +52,8 @@ type CoinBuilder interface {
 	// draft from being chosen again.
 	//
 	// The error is a *ShortageError, ErrDust, ErrFeeTooHigh or ErrFeeTooLow where
-	// the order cannot be met, ErrUnsupported for scripts whose signature has
-	// no known size, or a fault of the nodes.
+	// the order cannot be met, ErrUnsupported where no transactions are built or
+	// a script has no address, or a fault of the nodes.
 	BuildPayment(ctx context.Context, order PaymentOrder) (Draft, error)
 }
 

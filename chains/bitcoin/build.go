@@ -108,7 +108,8 @@ func (s *Source) wanted(keys *keyring, to, change chains.Output, rate chains.Fee
 	return w, nil
 }
 
-// spendables returns the coins that a block after tip may hold spent.
+// spendables returns the coins that a block after tip may hold spent, and whose
+// signature has a known size: one that has not must not stop the others.
 func (s *Source) spendables(keys *keyring, coins []chains.Coin, tip uint64) ([]spendable, error) {
 	list := make([]spendable, 0, len(coins))
 	seen := make(map[chains.Outpoint]bool, len(coins))
@@ -121,6 +122,9 @@ func (s *Source) spendables(keys *keyring, coins []chains.Coin, tip uint64) ([]s
 			continue
 		}
 		spend, err := keys.spendable(coin)
+		if errors.Is(err, chains.ErrUnsupported) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -45,9 +45,6 @@ func TestBuildPaymentRefuses(t *testing.T) {
 		"ToChange":   {change: func(o *chains.PaymentOrder) { o.To.Script = o.Change.Script }, says: "the one for change"},
 		"NoScript":   {change: func(o *chains.PaymentOrder) { o.To.Script = nil }, is: chains.ErrUnsupported},
 		"Data":       {change: func(o *chains.PaymentOrder) { o.To.Script = chains.Hex("\x6a\x02hi") }, is: chains.ErrUnsupported},
-		"Multisig": {change: func(o *chains.PaymentOrder) {
-			o.Coins[0].Key, o.Coins[0].Script = nil, append(chains.Hex{0, 32}, make([]byte, 32)...)
-		}, is: chains.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,6 +67,16 @@ func TestBuildPaymentRefuses(t *testing.T) {
 	short.Tip = 111
 	_, err = source.BuildPayment(t.Context(), short)
 	require.NoError(t, err)
+	// A coin whose signature has no known size is left out, and stops nothing.
+	foreign := good()
+	foreign.Coins[0].Key, foreign.Coins[0].Script = nil, append(chains.Hex{0, 32}, make([]byte, 32)...)
+	draft, err := source.BuildPayment(t.Context(), foreign)
+	require.NoError(t, err)
+	require.Len(t, draft.Payment.Inputs, 1)
+	require.Equal(t, foreign.Coins[1].Outpoint, draft.Payment.Inputs[0].Outpoint)
+	foreign.To.Amount = chains.NewAmount(150_000)
+	_, err = source.BuildPayment(t.Context(), foreign)
+	require.ErrorAs(t, err, &shortage)
 	cash, err := bitcoin.Open(t.Context(), chains.Spec{Network: "bitcoincash", Upstreams: []chains.Upstream{{URL: "http://127.0.0.1:1"}}}, nop)
 	require.NoError(t, err)
 	t.Cleanup(cash.Close)

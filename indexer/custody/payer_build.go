@@ -97,32 +97,14 @@ func (p *Payer) payment(ctx context.Context, builder chains.CoinBuilder, w Withd
 	if err != nil {
 		return Built{}, err
 	}
-	order := chains.PaymentOrder{
+	draft, err := builder.BuildPayment(ctx, chains.PaymentOrder{
 		Coins: coins, To: chains.Output{Script: w.Script, Amount: w.Amount}, Change: output,
 		Rate: rate, Ceiling: w.Ceiling(p.Config.MaxFee), Tip: tip,
-	}
-	draft, err := builder.BuildPayment(ctx, order)
-	if errors.Is(err, chains.ErrUnsupported) {
-		// Of scripts whose key nobody told some cannot be spent from here. One of
-		// them must not stop the others.
-		order.Coins = keyed(coins)
-		draft, err = builder.BuildPayment(ctx, order)
-	}
+	})
 	if err != nil {
 		return Built{}, err //nolint:wrapcheck // the source says what it was doing
 	}
 	return Built{Draft: draft, Change: spentOn(draft, change), Amount: w.Amount}, nil
-}
-
-// keyed returns the coins whose key is known.
-func keyed(coins []chains.Coin) []chains.Coin {
-	var known []chains.Coin
-	for _, coin := range coins {
-		if coin.Key != nil {
-			known = append(known, coin)
-		}
-	}
-	return known
 }
 
 // spentOn returns the address for change, or nil if the draft does not pay it.
@@ -236,7 +218,7 @@ func (p *Payer) replacement(ctx context.Context, w Withdrawal, rate chains.FeeRa
 		if err != nil {
 			return Built{}, fmt.Errorf("read coins: %w", err)
 		}
-		bump.Coins, bump.Tip = keyed(coins), tip
+		bump.Coins, bump.Tip = coins, tip
 		if change, bump.Change, err = p.change(ctx, w); err != nil {
 			return Built{}, err
 		}
