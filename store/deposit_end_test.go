@@ -97,6 +97,33 @@ func TestOrphanedIsGivenUp(t *testing.T) {
 	}
 }
 
+// The transaction of a deposit says what became of it last, also if that is not the
+// first end that it came to.
+func TestSecondEnd(t *testing.T) {
+	t.Parallel()
+	d, first := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := d.open(t)
+	d.complete(t)
+	payment := chains.Match{Transfers: []chains.Transfer{d.to(1, 0, 500)}, Spends: []chains.Spend{spend(1, 70)}}
+	d.amend(t, indexer.Amendment{Pending: []chains.UnconfirmedTx{pending(1, transfers(d.to(1, 0, 500)), spend(1, 70))}})
+	second := d.apply(t, first, 2, payment)
+	d.revert(t, second)
+	require.NoError(t, d.Resume(t.Context(), d.chain.Slug))
+	end := func() string {
+		t.Helper()
+		tx, err := d.CustodyTransaction(t.Context(), d.realm, d.depositsOf(t, w)[0].ID)
+		require.NoError(t, err)
+		return string(tx.Status) + " " + tx.Reason
+	}
+	d.amend(t, indexer.Amendment{Dropped: []chains.Hash{hash('t', 1)}})
+	tip := d.empty(t, first, 12, 13, 14)
+	require.Equal(t, "Failed reorg", end())
+	d.apply(t, tip, 15, chains.Match{Spends: []chains.Spend{spend(2, 70)}})
+	require.Equal(t, []custody.DepositState{custody.Replaced}, d.states(t, w))
+	require.Equal(t, "Failed ", end())
+	d.sound(t)
+}
+
 // Nothing is given up while credits are halted, nor while the past of an address is
 // searched, which may find the deposit again.
 func TestOrphanedWaits(t *testing.T) {

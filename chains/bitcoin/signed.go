@@ -13,7 +13,7 @@ import (
 
 // maxSigned bounds what a signer may hand in: a PSBT with the parents of as many
 // coins as fit a transaction.
-const maxSigned = 16 << 20
+const maxSigned = 8 << 20
 
 var (
 	errMalformed = errors.New("it is neither a PSBT in base64 nor a transaction in hex")

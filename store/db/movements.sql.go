@@ -58,7 +58,7 @@ FROM (
         unnest($3::text[]) AS reason
 ) AS n
 WHERE t.id = n.id
-AND t.status <> n.status
+AND (t.status, t.reason) IS DISTINCT FROM (n.status, n.reason)
 RETURNING t.id
 `
 
@@ -68,8 +68,8 @@ type SetTransactionStatusesParams struct {
 	Reasons  []string
 }
 
-// SetTransactionStatuses gives transactions another status, and returns those for
-// which it is another.
+// SetTransactionStatuses gives transactions another status or reason, and returns
+// those for which it is another.
 func (q *Queries) SetTransactionStatuses(ctx context.Context, arg SetTransactionStatusesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, setTransactionStatuses, arg.Ids, arg.Statuses, arg.Reasons)
 	if err != nil {

@@ -4,8 +4,8 @@ INSERT INTO transactions (id, tenant, environment, kind, status, source_wallet, 
 VALUES (@id, @tenant, @environment, 'Transfer', 'Completed', @source_wallet::uuid, @destination_wallet::uuid, @asset_id, @amount, @note);
 
 -- name: SetTransactionStatuses :many
--- SetTransactionStatuses gives transactions another status, and returns those for
--- which it is another.
+-- SetTransactionStatuses gives transactions another status or reason, and returns
+-- those for which it is another.
 UPDATE transactions AS t
 SET
     status = n.status,
@@ -19,7 +19,7 @@ FROM (
         unnest(@reasons::text[]) AS reason
 ) AS n
 WHERE t.id = n.id
-AND t.status <> n.status
+AND (t.status, t.reason) IS DISTINCT FROM (n.status, n.reason)
 RETURNING t.id;
 
 -- name: TransactionEvents :execrows
