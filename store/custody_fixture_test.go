@@ -62,6 +62,19 @@ func (d *desk) dispute(t testing.TB, reason string) {
 	require.NoError(t, err)
 }
 
+// halted returns why nothing of the chain is credited, "" if it is.
+func (d *desk) halted(t testing.TB) string {
+	t.Helper()
+	statuses, err := d.ChainStatuses(t.Context())
+	require.NoError(t, err)
+	for _, one := range statuses {
+		if one.Chain == d.chain.Slug {
+			return one.Halted
+		}
+	}
+	return "no such chain"
+}
+
 // say gives the chain a state, as its owner sees it.
 func (d *desk) say(t testing.TB, state string) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -41,6 +42,7 @@ type custodyModel struct {
 	peak    uint64                      // highest tip of the ledger ever
 	left    map[uuid.UUID]uint64        // of an orphaned deposit: peak when it was first seen so
 	stood   map[uuid.UUID]uint64        // of a deposit: its block's height when last looked
+	ours    map[string]int              // of a deposit: how many wallets there were when it was first seen
 	steps   int
 	whole   uint64 // the tip since which the past of all wallets is known
 }
@@ -157,17 +159,22 @@ type paid struct {
 }
 
 // replay returns the deposits of the script with a number: what pays it in a
-// transaction that spends nothing of ours.
+// transaction that spends nothing that was ours when it was first seen.
 func (m *custodyModel) replay(number int) map[string]paid {
-	ours := map[chains.Outpoint]bool{}
+	owner := map[chains.Outpoint]int{}
 	found := map[string]paid{}
 	note := func(tx mtx, height int) {
-		own := false
-		for _, in := range tx.inputs {
-			own = own || ours[in]
-		}
 		for i, out := range tx.outputs {
-			ours[chains.Outpoint{Tx: tx.hash(), Vout: uint32(i)}] = out.to < len(m.wallets)
+			owner[chains.Outpoint{Tx: tx.hash(), Vout: uint32(i)}] = out.to
+			key := fmt.Sprintf("%s %d", tx.hash(), i)
+			ours, seen := m.ours[key]
+			if !seen {
+				ours = len(m.wallets)
+			}
+			own := slices.ContainsFunc(tx.inputs, func(in chains.Outpoint) bool {
+				to, known := owner[in]
+				return known && to < ours
+			})
 			if out.to != number || own || out.amount == 0 {
 				continue
 			}
@@ -179,7 +186,7 @@ func (m *custodyModel) replay(number int) map[string]paid {
 			if tx.coinbase {
 				due = max(due, height+int(m.b.chain.Maturity)-1)
 			}
-			found[fmt.Sprintf("%s %d", tx.hash(), i)] = paid{out.amount, height, due}
+			found[key] = paid{out.amount, height, due}
 		}
 	}
 	for height, b := range m.branch {
@@ -192,6 +199,9 @@ func (m *custodyModel) replay(number int) map[string]paid {
 	}
 	return found
 }
+
+// keyOf returns the output that a deposit is, as the replay names it.
+func keyOf(d custody.Deposit) string { return d.Tx.String() + " " + d.Source[len("vout:"):] }
 
 // searched reports whether the past of all wallets is known: before that, the
 // replay knows more than the ledger can.
@@ -214,6 +224,11 @@ func (m *custodyModel) checkCustody() {
 		m.whole = m.tip().Height
 	}
 	found := m.deposits()
+	for _, d := range found {
+		if _, seen := m.ours[keyOf(d)]; !seen {
+			m.ours[keyOf(d)] = len(m.wallets)
+		}
+	}
 	for _, w := range m.wallets {
 		m.checkWallet(w, found, halted, complete)
 	}
@@ -294,7 +309,7 @@ func (m *custodyModel) checkWallet(w custody.Wallet, found []custody.Deposit, ha
 		if d.WalletID != w.ID {
 			continue
 		}
-		key := d.Tx.String() + " " + d.Source[len("vout:"):]
+		key := keyOf(d)
 		p, there := want[key]
 		if complete {
 			require.Equal(m.t, there, d.State.Alive(), "deposit %s of %s is %s", d.ID, key, d.State)
@@ -384,7 +399,7 @@ func TestCustodyModel(t *testing.T) {
 		m := &custodyModel{
 			model: &model{t: rt, b: newBench(t, s.next(t), chains.FamilyBitcoin), fault: &f, accounts: map[uuid.UUID][]int{}, first: map[uuid.UUID]bool{}},
 			index: map[uuid.UUID]int{}, moved: map[uuid.UUID]chains.Amount{},
-			left: map[uuid.UUID]uint64{}, stood: map[uuid.UUID]uint64{},
+			left: map[uuid.UUID]uint64{}, stood: map[uuid.UUID]uint64{}, ours: map[string]int{},
 		}
 		m.desk = &desk{m.b}
 		require.NoError(rt, m.b.SetPolicy(m.ctx(), m.b.chain.Slug, custodyPolicy(m.b.chain.Native.ID)))

@@ -172,7 +172,9 @@ func (s *settlement) move(m *moves, f *db.DepositFactsRow, next custody.DepositS
 			Realm: realmOf(f.Tenant, f.Environment), Kind: custody.JournalReversal, Reference: id, Version: f.Version + 1, Reverses: f.JournalID,
 			Postings: custody.Movement(custody.Available(f.WalletID), custody.World(), f.AssetID, f.Received),
 		})
-		if !f.Internal {
+		// One that turns out to be the tenant's own money while it stands was no
+		// deposit; one that does not stand any more a reorg took, whatever it was.
+		if !f.Internal || indexer.TransferStatus(f.Status) != indexer.StatusConfirmed {
 			m.taken++
 		}
 	}

@@ -267,6 +267,33 @@ func TestGasTopUpIsNoDeposit(t *testing.T) {
 	e.sound(t)
 }
 
+// What an address sent before it was the tenant's own was a deposit, and stays one.
+func TestTreasuryOfLater(t *testing.T) {
+	t.Parallel()
+	e := newEVMDesk(t, depth(2))
+	native, before := e.chain.Native.ID, e.tip
+	w := e.open(t)
+	e.opened(t, reading{0, native, 0})
+	treasury := indexer.WatchedScript{Script: peerOf(7), Address: "0x7"}
+	payment, topup := e.log(1, 0, native, 9), e.log(2, 0, native, 5)
+	payment.Peer, topup.Peer = treasury.Script, treasury.Script
+	first := e.mine(t, transfers(payment), reading{0, native, 9})
+	second := e.mine(t, chains.Match{})
+	require.Equal(t, "0 9 0", e.holds(t, w))
+	require.NoError(t, e.SetTreasury(t.Context(), e.realm, e.chain.Slug, treasury))
+
+	e.revert(t, first, second)
+	require.Equal(t, []custody.DepositState{custody.Orphaned}, e.states(t, w))
+	require.Equal(t, "a reorg took back 1 credited deposits", e.halted(t))
+	e.tip = before
+	e.mine(t, chains.Match{})
+	e.mine(t, transfers(payment, topup), reading{0, native, 14})
+	e.mine(t, chains.Match{})
+	require.NoError(t, e.Resume(t.Context(), e.chain.Slug))
+	require.Equal(t, "0 9 0", e.holds(t, w), "what it sends now is no deposit")
+	e.sound(t)
+}
+
 // The same transaction mined again with another log index within the block is the
 // same deposit; with another amount it is another one.
 func TestRemined(t *testing.T) {

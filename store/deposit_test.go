@@ -143,30 +143,115 @@ func TestOwnMoneyIsNoDeposit(t *testing.T) {
 	require.Equal(t, "0 0 0", d.holds(t, b))
 	require.Empty(t, d.depositsOf(t, b))
 	require.Equal(t, "0 500 0", d.holds(t, a), "the wallet's claim is on the pool, not on one coin")
+	d.empty(t, tip, 4)
+	d.sound(t)
+}
 
-	// A payment whose inputs turn out to be ours after it was credited.
-	d.apply(t, tip, 4, transfers(d.to(3, 1, 70)))
-	require.Equal(t, "0 70 0", d.holds(t, b))
-	other, err := d.RegisterAddresses(t.Context(), d.realm, d.chain.Slug, []indexer.WatchedScript{{Script: script(9), Address: "nine"}})
+// registerNine adds script(9) to the pool of a realm's addresses.
+func (d *desk) registerNine(t testing.TB) {
+	t.Helper()
+	added, err := d.RegisterAddresses(t.Context(), d.realm, d.chain.Slug, []indexer.WatchedScript{{Script: script(9), Address: "nine"}})
 	require.NoError(t, err)
-	require.Equal(t, 1, other)
+	require.Equal(t, 1, added)
+}
+
+// searchNine finds that script(9) was paid before the first block followed, and spent
+// by transaction 3 in a block.
+func (d *desk) searchNine(t testing.TB, spent chains.BlockRef) {
+	t.Helper()
 	searched, err := d.SearchScripts(t.Context(), d.chain.Slug, 10)
 	require.NoError(t, err)
 	for _, one := range searched {
+		if string(one.Script) != string(script(9)) {
+			continue
+		}
 		require.NoError(t, d.Fill(t.Context(), indexer.Filling{Chain: d.chain.Slug, Scripts: []int64{one.ID}, Blocks: []indexer.FilledBlock{
 			{Ref: block(chains.BlockRef{Height: 9}, 1), Match: transfers(d.pay(80, 9, 75))},
-			{Ref: block(block(block(block(chains.BlockRef{Height: 9}, 1), 2), 3), 4), Match: chains.Match{Spends: []chains.Spend{spend(3, 80)}}},
+			{Ref: spent, Match: chains.Match{Spends: []chains.Spend{spend(3, 80)}}},
 		}}))
-		break
 	}
-	require.Equal(t, "0 0 0", d.holds(t, b))
-	found := d.depositsOf(t, b)
+}
+
+// A payment from an address that was ours already, but whose past was not known, is
+// taken back when it is.
+func TestOwnMoneyOfThePast(t *testing.T) {
+	t.Parallel()
+	d, tip := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := d.open(t)
+	d.registerNine(t)
+	paid := d.apply(t, tip, 2, transfers(d.to(3, 0, 70)))
+	require.Equal(t, "0 70 0", d.holds(t, w))
+	d.searchNine(t, paid)
+	require.Equal(t, "0 0 0", d.holds(t, w))
+	found := d.depositsOf(t, w)
 	require.Equal(t, custody.Dropped, found[0].State)
 	require.Equal(t, custody.ReasonInternal, found[0].Reason)
 	d.sound(t)
-	status, err := d.ChainStatuses(t.Context())
+	require.Empty(t, d.halted(t), "no reorg took anything back")
+}
+
+// A deposit stays one when the address that it came from becomes the tenant's own
+// later: neither what is found of that address' past nor a reorg makes it another,
+// and a credit that a reorg takes back is counted.
+func TestAddressThatIsOursLater(t *testing.T) {
+	t.Parallel()
+	for _, state := range []custody.DepositState{custody.Detected, custody.Confirming, custody.Credited} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			d, tip := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(2))
+			w := d.open(t)
+			payment := transfers(d.to(3, 0, 70))
+			d.amend(t, indexer.Amendment{Pending: []chains.UnconfirmedTx{pending(3, payment)}})
+			var branch []chains.BlockRef
+			if state != custody.Detected {
+				branch = append(branch, d.apply(t, tip, 2, payment))
+			}
+			if state == custody.Credited {
+				branch = append(branch, d.empty(t, branch[0], 3))
+			}
+			require.Equal(t, []custody.DepositState{state}, d.states(t, w))
+			id := d.depositsOf(t, w)[0].ID
+
+			d.registerNine(t)
+			if state == custody.Detected {
+				d.searchNine(t, tip)
+				branch = append(branch, d.apply(t, tip, 2, payment))
+			} else {
+				d.searchNine(t, branch[0])
+			}
+			if state != custody.Credited {
+				branch = append(branch, d.empty(t, branch[0], 3))
+			}
+			require.Equal(t, "0 70 0", d.holds(t, w))
+
+			d.revert(t, branch...)
+			require.Equal(t, []custody.DepositState{custody.Orphaned}, d.states(t, w))
+			require.Equal(t, "a reorg took back 1 credited deposits", d.halted(t))
+			d.empty(t, d.apply(t, d.empty(t, tip, 12), 13, payment), 14)
+			require.NoError(t, d.Resume(t.Context(), d.chain.Slug))
+			require.Equal(t, "0 70 0", d.holds(t, w))
+			require.Equal(t, id, d.depositsOf(t, w)[0].ID)
+			d.sound(t)
+		})
+	}
+}
+
+// A credit that a reorg takes back is counted whatever the money turns out to be.
+func TestReorgOfOwnMoney(t *testing.T) {
+	t.Parallel()
+	d, tip := newDesk(t, store.Options{}, chains.FamilyBitcoin, depth(1))
+	w := d.open(t)
+	paid := d.apply(t, tip, 2, transfers(d.to(3, 0, 70)))
+	d.registerNine(t)
+	d.searchNine(t, paid)
+	require.Equal(t, "0 70 0", d.holds(t, w))
+	_, err := d.Pool().Exec(t.Context(), `UPDATE addresses SET created_at = '-infinity' WHERE address = 'nine'`)
 	require.NoError(t, err)
-	require.Empty(t, status[0].Halted, "no reorg took anything back")
+	d.revert(t, paid)
+	require.Equal(t, "0 0 0", d.holds(t, w))
+	require.Equal(t, custody.ReasonInternal, d.depositsOf(t, w)[0].Reason)
+	require.Equal(t, "a reorg took back 1 credited deposits", d.halted(t))
+	d.sound(t)
 }
 
 // A coinbase is credited when it can be spent, whatever the policy says.
@@ -285,21 +370,11 @@ func TestHalt(t *testing.T) {
 	w, other := d.open(t), elsewhere.open(t)
 	second := d.apply(t, tip, 2, transfers(d.to(1, 0, 500)))
 	d.revert(t, second)
-	halted := func() string {
-		statuses, err := d.ChainStatuses(ctx)
-		require.NoError(t, err)
-		for _, one := range statuses {
-			if one.Chain == d.chain.Slug {
-				return one.Halted
-			}
-		}
-		return "no such chain"
-	}
-	require.Empty(t, halted(), "it was not credited yet")
+	require.Empty(t, d.halted(t), "it was not credited yet")
 	second = d.apply(t, tip, 12, transfers(d.to(1, 0, 500)))
 	third := d.empty(t, second, 13)
 	d.revert(t, second, third)
-	require.Equal(t, "a reorg took back 1 credited deposits", halted())
+	require.Equal(t, "a reorg took back 1 credited deposits", d.halted(t))
 	tip = d.empty(t, d.apply(t, tip, 22, transfers(d.to(2, 0, 70))), 23, 24)
 	require.Equal(t, []custody.DepositState{custody.Orphaned, custody.Confirming}, d.states(t, w))
 	require.Equal(t, "70 0 0", d.holds(t, w))
@@ -309,7 +384,7 @@ func TestHalt(t *testing.T) {
 	require.Equal(t, "0 500 0", elsewhere.holds(t, other))
 
 	require.NoError(t, d.Resume(ctx, d.chain.Slug))
-	require.Empty(t, halted())
+	require.Empty(t, d.halted(t))
 	require.Equal(t, "0 70 0", d.holds(t, w))
 	require.NoError(t, d.Resume(ctx, d.chain.Slug), "resuming twice changes nothing")
 	require.ErrorIs(t, d.Resume(ctx, "nowhere"), indexer.ErrNotFound)

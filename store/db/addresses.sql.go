@@ -209,10 +209,10 @@ func (q *Queries) PoolStatus(ctx context.Context, arg PoolStatusParams) (PoolSta
 }
 
 const putAddress = `-- name: PutAddress :execrows
-INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, key_id, branch, index, vault_id, given_at)
+INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, key_id, branch, index, vault_id, given_at, created_at)
 VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    $11, CASE WHEN $11::uuid IS NOT NULL THEN clock_timestamp() END
+    $11, CASE WHEN $11::uuid IS NOT NULL THEN clock_timestamp() END, statement_timestamp()
 )
 ON CONFLICT (tenant, environment, script_id) DO NOTHING
 `
@@ -231,7 +231,8 @@ type PutAddressParams struct {
 	VaultID     *uuid.UUID
 }
 
-// PutAddress adds an address of a realm, or changes nothing if it is there.
+// PutAddress adds an address of a realm, or changes nothing if it is there. Its time
+// is compared with that of deposits: see PutDeposits.
 func (q *Queries) PutAddress(ctx context.Context, arg PutAddressParams) (int64, error) {
 	result, err := q.db.Exec(ctx, putAddress,
 		arg.ID,
@@ -288,7 +289,7 @@ func (q *Queries) PutCustodyKey(ctx context.Context, arg PutCustodyKeyParams) er
 }
 
 const putFreeAddresses = `-- name: PutFreeAddresses :many
-INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose)
+INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, created_at)
 SELECT
     gen_random_uuid(),
     $1,
@@ -296,7 +297,8 @@ SELECT
     s.chain,
     s.id,
     s.address,
-    'deposit'
+    'deposit',
+    statement_timestamp()
 FROM scripts AS s
 WHERE s.id = ANY($3::bigint[])
 ORDER BY array_position($3::bigint[], s.id)
@@ -311,7 +313,7 @@ type PutFreeAddressesParams struct {
 }
 
 // PutFreeAddresses adds addresses that wait to be given, and returns those that
-// were new.
+// were new. Their time is as that of PutAddress.
 func (q *Queries) PutFreeAddresses(ctx context.Context, arg PutFreeAddressesParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, putFreeAddresses, arg.Tenant, arg.Environment, arg.ScriptIds)
 	if err != nil {
@@ -333,8 +335,8 @@ func (q *Queries) PutFreeAddresses(ctx context.Context, arg PutFreeAddressesPara
 }
 
 const putTreasury = `-- name: PutTreasury :execrows
-INSERT INTO addresses AS a (id, tenant, environment, chain, script_id, address, purpose)
-VALUES ($1, $2, $3, $4, $5, $6, 'treasury')
+INSERT INTO addresses AS a (id, tenant, environment, chain, script_id, address, purpose, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'treasury', statement_timestamp())
 ON CONFLICT (tenant, environment, script_id) DO UPDATE SET retired_at = NULL
 WHERE a.purpose = 'treasury'
 `
@@ -349,7 +351,7 @@ type PutTreasuryParams struct {
 }
 
 // PutTreasury makes an address the treasury, or changes nothing if the realm has
-// it in another role.
+// it in another role. Its time is as that of PutAddress.
 func (q *Queries) PutTreasury(ctx context.Context, arg PutTreasuryParams) (int64, error) {
 	result, err := q.db.Exec(ctx, putTreasury,
 		arg.ID,

@@ -161,6 +161,7 @@ CROSS JOIN LATERAL (
             AND p.digest = sha256(t.peer)
             AND b.tenant = a.tenant
             AND b.environment = a.environment
+            AND b.created_at <= coalesce(d.created_at, 'infinity')
         ) ELSE EXISTS (
             SELECT
             FROM transfers AS o
@@ -170,6 +171,7 @@ CROSS JOIN LATERAL (
             AND o.side = 'out'
             AND b.tenant = a.tenant
             AND b.environment = a.environment
+            AND b.created_at <= coalesce(d.created_at, 'infinity')
         ) END AS internal,
         d.id AS deposit_id,
         coalesce(d.state, '') AS state,
@@ -228,8 +230,9 @@ type DepositFactsRow struct {
 // of a wallet to an address of its vault. Of an outgoing one it returns the
 // incoming ones of its transaction, since money that comes from the tenant's own
 // pool is no deposit: on the bitcoin family what is in a transaction that spends
-// from the pool, on EVM chains what one of its addresses sent. OFFSET 0 as in
-// TransferEvents.
+// from the pool, on EVM chains what one of its addresses sent. The pool is that of
+// the moment at which a deposit was first seen: an address added later makes nothing
+// of it. OFFSET 0 as in TransferEvents.
 func (q *Queries) DepositFacts(ctx context.Context, ids []int64) ([]DepositFactsRow, error) {
 	rows, err := q.db.Query(ctx, depositFacts, ids)
 	if err != nil {
@@ -949,7 +952,7 @@ func (q *Queries) ProveDeposits(ctx context.Context, arg ProveDepositsParams) er
 }
 
 const putDeposits = `-- name: PutDeposits :exec
-INSERT INTO deposits (id, tenant, environment, chain, wallet_id, transfer_id, script_id, asset_id, amount, state, height, basis, due, mature, received)
+INSERT INTO deposits (id, tenant, environment, chain, wallet_id, transfer_id, script_id, asset_id, amount, state, height, basis, due, mature, received, created_at)
 SELECT
     unnest($1::uuid[]),
     unnest($2::text[]),
@@ -965,7 +968,8 @@ SELECT
     unnest($12::text[]),
     NULLIF(unnest($13::bigint[]), -1),
     NULLIF(unnest($14::bigint[]), 0),
-    NULLIF(unnest($15::numeric[]), -1)
+    NULLIF(unnest($15::numeric[]), -1),
+    statement_timestamp()
 `
 
 type PutDepositsParams struct {
@@ -986,7 +990,9 @@ type PutDepositsParams struct {
 	Received     []chains.Amount
 }
 
-// PutDeposits adds deposits as they were first seen.
+// PutDeposits adds deposits as they were first seen. Their time is that of the
+// statement, and not of a transaction that waited for the chain's row: it tells
+// which addresses were there before.
 func (q *Queries) PutDeposits(ctx context.Context, arg PutDepositsParams) error {
 	_, err := q.db.Exec(ctx, putDeposits,
 		arg.Ids,

@@ -50,18 +50,19 @@ SET next_index = @next_index
 WHERE id = @id;
 
 -- name: PutAddress :execrows
--- PutAddress adds an address of a realm, or changes nothing if it is there.
-INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, key_id, branch, index, vault_id, given_at)
+-- PutAddress adds an address of a realm, or changes nothing if it is there. Its time
+-- is compared with that of deposits: see PutDeposits.
+INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, key_id, branch, index, vault_id, given_at, created_at)
 VALUES (
     @id, @tenant, @environment, @chain, @script_id, @address, @purpose, sqlc.narg('key_id'), sqlc.narg('branch'), sqlc.narg('index'),
-    sqlc.narg('vault_id'), CASE WHEN sqlc.narg('vault_id')::uuid IS NOT NULL THEN clock_timestamp() END
+    sqlc.narg('vault_id'), CASE WHEN sqlc.narg('vault_id')::uuid IS NOT NULL THEN clock_timestamp() END, statement_timestamp()
 )
 ON CONFLICT (tenant, environment, script_id) DO NOTHING;
 
 -- name: PutFreeAddresses :many
 -- PutFreeAddresses adds addresses that wait to be given, and returns those that
--- were new.
-INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose)
+-- were new. Their time is as that of PutAddress.
+INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, created_at)
 SELECT
     gen_random_uuid(),
     @tenant,
@@ -69,7 +70,8 @@ SELECT
     s.chain,
     s.id,
     s.address,
-    'deposit'
+    'deposit',
+    statement_timestamp()
 FROM scripts AS s
 WHERE s.id = ANY(@script_ids::bigint[])
 ORDER BY array_position(@script_ids::bigint[], s.id)
@@ -140,9 +142,9 @@ AND script_id <> @script_id;
 
 -- name: PutTreasury :execrows
 -- PutTreasury makes an address the treasury, or changes nothing if the realm has
--- it in another role.
-INSERT INTO addresses AS a (id, tenant, environment, chain, script_id, address, purpose)
-VALUES (@id, @tenant, @environment, @chain, @script_id, @address, 'treasury')
+-- it in another role. Its time is as that of PutAddress.
+INSERT INTO addresses AS a (id, tenant, environment, chain, script_id, address, purpose, created_at)
+VALUES (@id, @tenant, @environment, @chain, @script_id, @address, 'treasury', statement_timestamp())
 ON CONFLICT (tenant, environment, script_id) DO UPDATE SET retired_at = NULL
 WHERE a.purpose = 'treasury';
 

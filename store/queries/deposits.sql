@@ -27,8 +27,9 @@ ORDER BY n.n;
 -- of a wallet to an address of its vault. Of an outgoing one it returns the
 -- incoming ones of its transaction, since money that comes from the tenant's own
 -- pool is no deposit: on the bitcoin family what is in a transaction that spends
--- from the pool, on EVM chains what one of its addresses sent. OFFSET 0 as in
--- TransferEvents.
+-- from the pool, on EVM chains what one of its addresses sent. The pool is that of
+-- the moment at which a deposit was first seen: an address added later makes nothing
+-- of it. OFFSET 0 as in TransferEvents.
 SELECT
     e.transfer_id::bigint AS transfer_id,
     e.wallet_id::uuid AS wallet_id,
@@ -81,6 +82,7 @@ CROSS JOIN LATERAL (
             AND p.digest = sha256(t.peer)
             AND b.tenant = a.tenant
             AND b.environment = a.environment
+            AND b.created_at <= coalesce(d.created_at, 'infinity')
         ) ELSE EXISTS (
             SELECT
             FROM transfers AS o
@@ -90,6 +92,7 @@ CROSS JOIN LATERAL (
             AND o.side = 'out'
             AND b.tenant = a.tenant
             AND b.environment = a.environment
+            AND b.created_at <= coalesce(d.created_at, 'infinity')
         ) END AS internal,
         d.id AS deposit_id,
         coalesce(d.state, '') AS state,
@@ -181,8 +184,10 @@ SELECT
     unnest(@amounts::numeric[]);
 
 -- name: PutDeposits :exec
--- PutDeposits adds deposits as they were first seen.
-INSERT INTO deposits (id, tenant, environment, chain, wallet_id, transfer_id, script_id, asset_id, amount, state, height, basis, due, mature, received)
+-- PutDeposits adds deposits as they were first seen. Their time is that of the
+-- statement, and not of a transaction that waited for the chain's row: it tells
+-- which addresses were there before.
+INSERT INTO deposits (id, tenant, environment, chain, wallet_id, transfer_id, script_id, asset_id, amount, state, height, basis, due, mature, received, created_at)
 SELECT
     unnest(@ids::uuid[]),
     unnest(@tenants::text[]),
@@ -198,7 +203,8 @@ SELECT
     unnest(@bases::text[]),
     NULLIF(unnest(@dues::bigint[]), -1),
     NULLIF(unnest(@matures::bigint[]), 0),
-    NULLIF(unnest(@received::numeric[]), -1);
+    NULLIF(unnest(@received::numeric[]), -1),
+    statement_timestamp();
 
 -- name: MoveDeposits :exec
 -- MoveDeposits gives deposits another state, and forgets what went with the old
