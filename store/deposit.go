@@ -376,6 +376,14 @@ func (s *settlement) close(ctx context.Context) error {
 
 // claim makes deposits of transfers that no wallet could have when they came.
 func (w *writing) claim(ctx context.Context, which db.UnclaimedTransfersParams) error {
+	if err := w.unclaimed(ctx, which); err != nil {
+		return err
+	}
+	return w.settle(ctx, false)
+}
+
+// unclaimed adds those transfers to what changed, for settle.
+func (w *writing) unclaimed(ctx context.Context, which db.UnclaimedTransfersParams) error {
 	which.Chain = w.chain
 	if which.AssetIds == nil {
 		which.AssetIds = []int64{}
@@ -385,5 +393,5 @@ func (w *writing) claim(ctx context.Context, which db.UnclaimedTransfersParams) 
 		return fmt.Errorf("find unclaimed transfers: %w", err)
 	}
 	w.changed = append(w.changed, ids...)
-	return w.settle(ctx, false)
+	return nil
 }

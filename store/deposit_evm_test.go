@@ -144,6 +144,40 @@ func TestFakeTokenIsNoDeposit(t *testing.T) {
 	e.sound(t)
 }
 
+// A token that is listed again in the edit that changes its policy is credited by
+// that policy, and so is all else that waits.
+func TestListedAgainUnderAnotherPolicy(t *testing.T) {
+	t.Parallel()
+	e := newEVMDesk(t, depth(1))
+	vault, native := e.newVault(t), e.chain.Native.ID
+	under := func(token, native uint64) custody.Policy {
+		policy := depth(native)
+		policy.Rules = []custody.Rule{{Asset: e.token, Threshold: custody.Threshold{Basis: custody.BasisDepth, Confirmations: token}}}
+		return policy
+	}
+	require.NoError(t, e.SetPolicy(t.Context(), e.chain.Slug, under(1, 3)))
+	coin, tokens := e.openIn(t, vault, native), e.openIn(t, vault, e.token)
+	e.opened(t, reading{0, native, 0}, reading{0, e.token, 0})
+	e.list(t)
+	e.mine(t, transfers(e.log(1, 0, e.token, 70), e.log(2, 0, native, 9)), reading{0, e.token, 70}, reading{0, native, 9})
+	require.Equal(t, "9 0 0", e.holds(t, coin))
+	e.mine(t, chains.Match{})
+	listed := []chains.Asset{{ID: e.token, Symbol: "TOK", Decimals: 6, Listed: true}}
+	require.NoError(t, e.RegisterWith(t.Context(), e.chain, listed, under(3, 2)))
+	require.Equal(t, "70 0 0", e.holds(t, tokens), "two deep")
+	require.Equal(t, "0 9 0", e.holds(t, coin))
+	e.mine(t, chains.Match{})
+	require.Equal(t, "0 70 0", e.holds(t, tokens))
+	e.sound(t)
+
+	// Another network changes nothing.
+	other := e.chain
+	other.Genesis = hash('g', 1)
+	require.ErrorIs(t, e.RegisterWith(t.Context(), other, nil, depth(1)), indexer.ErrGenesis)
+	e.mine(t, transfers(e.log(3, 0, native, 5)), reading{0, native, 14})
+	require.Equal(t, "5 9 0", e.holds(t, coin))
+}
+
 // A log is believed for what the balance proves of it, and for nothing before.
 func TestTokenProofs(t *testing.T) {
 	t.Parallel()

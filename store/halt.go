@@ -70,31 +70,38 @@ func (s *Store) Resume(ctx context.Context, chain string) error {
 // withdrawals completed, those that wait for it among them. It returns ErrNotFound if the chain was never
 // registered.
 func (s *Store) SetPolicy(ctx context.Context, chain string, policy custody.Policy) error {
-	text, err := json.Marshal(policy)
-	if err != nil {
-		return fmt.Errorf("write the policy: %w", err)
-	}
 	return s.write(ctx, "set_policy", func(q *db.Queries) error {
 		cursor, err := q.LockCursor(ctx, chain)
 		if err != nil {
 			return fmt.Errorf("lock cursor: %w", orNotFound(err))
 		}
-		changed, err := q.SetPolicy(ctx, db.SetPolicyParams{Chain: chain, Policy: text})
-		if err != nil {
-			return fmt.Errorf("set policy: %w", err)
-		}
-		if changed == 0 || !cursor.Custody {
-			return nil
-		}
-		if err := q.WakeSettling(ctx, chain); err != nil {
-			return fmt.Errorf("wake withdrawals: %w", err)
-		}
-		if err := remeasure(ctx, q, cursor, policy); err != nil {
+		changed, err := setPolicy(ctx, q, cursor, policy)
+		if err != nil || !changed {
 			return err
 		}
-		w := writing{q: q, chain: chain, custody: true}
+		w := writing{q: q, chain: chain, custody: cursor.Custody}
 		return w.settle(ctx, true)
 	})
+}
+
+// setPolicy keeps the policy of a chain whose row is locked, and reports whether it
+// is another one, by which more may be due: that is left to settle.
+func setPolicy(ctx context.Context, q *db.Queries, cursor db.LockCursorRow, policy custody.Policy) (bool, error) {
+	text, err := json.Marshal(policy)
+	if err != nil {
+		return false, fmt.Errorf("write the policy: %w", err)
+	}
+	changed, err := q.SetPolicy(ctx, db.SetPolicyParams{Chain: cursor.Chain, Policy: text})
+	if err != nil {
+		return false, fmt.Errorf("set policy: %w", err)
+	}
+	if changed == 0 || !cursor.Custody {
+		return changed > 0, nil
+	}
+	if err := q.WakeSettling(ctx, cursor.Chain); err != nil {
+		return false, fmt.Errorf("wake withdrawals: %w", err)
+	}
+	return true, remeasure(ctx, q, cursor, policy)
 }
 
 // remeasure says anew when open deposits are due.

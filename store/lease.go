@@ -11,11 +11,22 @@ import (
 
 	"tallyd/chains"
 	"tallyd/indexer"
+	"tallyd/indexer/custody"
 	"tallyd/store/db"
 )
 
-// Register implements indexer.Leases.
+// Register implements indexer.Leases. The chain keeps the policy it has.
 func (s *Store) Register(ctx context.Context, chain chains.Chain, listed []chains.Asset) error {
+	return s.register(ctx, chain, listed, nil)
+}
+
+// RegisterWith is Register with the policy that the chain's deposits are credited by
+// from then on, those among them that are claimed because their asset is listed again.
+func (s *Store) RegisterWith(ctx context.Context, chain chains.Chain, listed []chains.Asset, policy custody.Policy) error {
+	return s.register(ctx, chain, listed, &policy)
+}
+
+func (s *Store) register(ctx context.Context, chain chains.Chain, listed []chains.Asset, policy *custody.Policy) error {
 	return s.write(ctx, "register", func(q *db.Queries) error {
 		_, err := q.CreateCursor(ctx, db.CreateCursorParams{
 			Chain: chain.Slug, Caip2: chain.ID, Family: string(chain.Family), Environment: string(chain.Environment),
@@ -31,8 +42,17 @@ func (s *Store) Register(ctx context.Context, chain chains.Chain, listed []chain
 		if cursor.Genesis != chain.Genesis {
 			return indexer.ErrGenesis
 		}
+		due := false
+		if policy != nil {
+			if due, err = setPolicy(ctx, q, cursor, *policy); err != nil {
+				return err
+			}
+		}
 		w := writing{q: q, chain: chain.Slug, custody: cursor.Custody}
-		return w.registerAssets(ctx, chain, listed)
+		if err := w.registerAssets(ctx, chain, listed); err != nil {
+			return err
+		}
+		return w.settle(ctx, due)
 	})
 }
 
@@ -66,7 +86,7 @@ func (w *writing) registerAssets(ctx context.Context, chain chains.Chain, listed
 	if !w.custody || len(back) == 0 {
 		return nil
 	}
-	return w.claim(ctx, db.UnclaimedTransfersParams{AssetIds: back})
+	return w.unclaimed(ctx, db.UnclaimedTransfersParams{AssetIds: back})
 }
 
 // Rebase makes a chain begin again with another genesis block, as a development

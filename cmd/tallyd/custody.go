@@ -88,15 +88,12 @@ func thresholdOf(c config.Credit) vaults.Threshold {
 }
 
 // Register implements indexer.Leases: a chain that is made known has a policy from
-// its first block on.
+// its first block on, and nothing is searched or credited here under another one.
 func (w windows) Register(ctx context.Context, chain chains.Chain, listed []chains.Asset) error {
-	if err := w.Store.Register(ctx, chain, listed); err != nil {
+	if err := w.RegisterWith(ctx, chain, listed, w.policy); err != nil {
 		return err //nolint:wrapcheck // the store says what it was doing
 	}
-	if err := w.SetPolicy(ctx, chain.Slug, w.policy); err != nil {
-		return err //nolint:wrapcheck // the store says what it was doing
-	}
-	close(w.known)
+	w.registered()
 	return nil
 }
 

@@ -4,11 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"tallyd/chains"
 	"tallyd/config"
+	"tallyd/indexer"
 	"tallyd/indexer/custody"
+	"tallyd/store"
 )
 
 // What the settings say of deposits, in the words of the ledger.
@@ -42,6 +45,37 @@ func TestPolicyOf(t *testing.T) {
 	require.EqualValues(t, 9, policy.ReorgLimit)
 	require.True(t, followConfig(c).Safe)
 	require.False(t, followConfig(config.DefaultChain(config.FamilyEVM)).Safe)
+}
+
+// The ledger knows a chain under its policy, or not at all.
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	ledger, err := store.Open(t.Context(), store.Options{URL: migratedDatabase(t), Log: zerolog.Nop()})
+	require.NoError(t, err)
+	t.Cleanup(ledger.Close)
+	chain := chains.Chain{
+		Slug: "btc", ID: "bip122:x", Family: chains.FamilyBitcoin, Environment: chains.Live, Genesis: chains.Hash{1},
+		Native: chains.Asset{ID: "bip122:x/slip44:0", Symbol: "BTC", Decimals: 8, Listed: true},
+	}
+	known := 0
+	w := windows{
+		Store: ledger, registered: func() { known++ },
+		policy: custody.Policy{Default: custody.Threshold{Basis: custody.BasisDepth, Confirmations: 6}},
+	}
+	require.NoError(t, w.Register(t.Context(), chain, nil))
+	require.Equal(t, 1, known)
+	policy := func() (confirmations int) {
+		const query = `SELECT (policy -> 'default' ->> 'confirmations')::int FROM cursors`
+		require.NoError(t, ledger.Pool().QueryRow(t.Context(), query).Scan(&confirmations))
+		return confirmations
+	}
+	require.Equal(t, 6, policy())
+
+	w.policy.Default.Confirmations = 1
+	chain.Genesis = chains.Hash{2}
+	require.ErrorIs(t, w.Register(t.Context(), chain, nil), indexer.ErrGenesis)
+	require.Equal(t, 1, known, "nothing is searched on another network's nodes")
+	require.Equal(t, 6, policy())
 }
 
 func TestChainResume(t *testing.T) {

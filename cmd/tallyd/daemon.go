@@ -43,6 +43,7 @@ type daemon struct {
 	replays access.Replays
 	jobs    *jobs.Client
 	sources indexer.Sources
+	known   indexer.Sources // those whose chain is known to be the ledger's, under its policy
 	venues  *venue.Transport
 	budgets venue.Budgets // nil counts in this process
 	asked   *venueTraffic
@@ -180,12 +181,17 @@ func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 		return err
 	}
 	d.sources.Add(source)
-	// What a process that was killed had begun goes on here, and does not wait
-	// for the schedule.
-	d.searchNow(ctx, slug)
 	known := make(chan struct{})
+	search := func() { d.searchNow(ctx, slug) }
+	ports := windows{Store: d.store, policy: policy, search: search, registered: func() {
+		d.known.Add(source)
+		close(known)
+		// What a process that was killed had begun goes on here, and does not wait
+		// for the schedule.
+		search()
+	}}
 	chain := &indexer.Chain{
-		Source: source, Ports: windows{Store: d.store, policy: policy, known: known, search: func() { d.searchNow(ctx, slug) }},
+		Source: source, Ports: ports,
 		Config: followConfig(c), Owner: d.owner, State: d.state, Listed: listed(source.Chain(), c), Log: log,
 		Wrote: func() {
 			d.tell()
@@ -205,9 +211,9 @@ const openEvery = 15 * time.Second
 // searched at once: until then their account is not level.
 type windows struct {
 	*store.Store
-	policy custody.Policy
-	known  chan struct{} // closed once the ledger knows the chain
-	search func()
+	policy     custody.Policy
+	registered func() // called once the ledger knows the chain
+	search     func()
 }
 
 // Extend implements indexer.Windows.
@@ -246,11 +252,13 @@ func (d *daemon) work(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// search searches the past of one chain's new scripts.
+// search searches the past of one chain's new scripts. Before the ledger knows the
+// chain nothing is searched: the node may serve another network, and what is found is
+// credited by the policy.
 func (d *daemon) search(ctx context.Context, slug string) error {
-	source, ok := d.sources.Get(slug)
+	source, ok := d.known.Get(slug)
 	if !ok {
-		return fmt.Errorf("chain %s is not open here", slug)
+		return fmt.Errorf("chain %s is not followed here", slug)
 	}
 	search := indexer.Search{
 		Source: source, Ports: d.store, Config: searchConfig(d.cfg.Chains[slug]), Wrote: d.tell,
@@ -267,7 +275,7 @@ func (d *daemon) schedule() ([]indexer.Job, error) {
 		Name: "search", Spec: "@every 15s",
 		Run: func(ctx context.Context) error {
 			var faults []error
-			for _, source := range d.sources.All() {
+			for _, source := range d.known.All() {
 				faults = append(faults, d.searchSoon(ctx, source))
 			}
 			return errors.Join(faults...)
