@@ -55,6 +55,9 @@ func (c *Chain) Run(ctx context.Context) error {
 		cursor, err := c.Ports.Acquire(ctx, slug, c.Owner, leaseTime)
 		if err == nil {
 			c.Log.Info().Int64("epoch", cursor.Lease.Epoch).Uint64("height", cursor.Tip.Height).Msg("lease taken")
+			if reason := cursor.Dispute.Reason; reason != "" {
+				c.Log.Error().Str("reason", reason).Msg("deposits are not credited until the nodes agree")
+			}
 			err = c.own(ctx, cursor)
 		}
 		if ctx.Err() != nil {

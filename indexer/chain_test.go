@@ -118,6 +118,26 @@ func TestChainCatchesUpAndHearsOfNewBlocks(t *testing.T) {
 	})
 }
 
+// A dispute that was there before shows, whether the nodes are silent or fail.
+func TestChainTellsOfADisputeThatIsLeft(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []error{nil, errors.New("no route")} {
+		synctest.Test(t, func(t *testing.T) {
+			node := &divided{Fake: chainstest.NewFake("btc", "abc")}
+			node.Fail(fault)
+			ledger := &rented{tape: tape{dispute: indexer.Dispute{Reason: "two branches", Height: 9}}}
+			stop := follow(t, node, ledger)
+			synctest.Wait()
+			require.Equal(t, indexer.StateDegraded, ledger.states[len(ledger.states)-1])
+			require.Contains(t, ledger.reason, "two branches; nothing is credited until they agree")
+			if fault != nil {
+				require.Contains(t, ledger.reason, fault.Error())
+			}
+			stop()
+		})
+	}
+}
+
 func TestChainWaitsForTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -22,42 +22,47 @@ func (f *Follower) agree(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	reason := ""
-	if opinion.Split != nil {
-		reason = opinion.Split.String()
-		f.contested = max(f.contested, opinion.Split.Height)
-	}
-	if f.disputed != nil && (*f.disputed == "") == (reason == "") {
-		return nil
-	}
-	if reason == "" {
-		// One that is silent, or so far back that it says nothing of what was
-		// contested, does not agree.
-		if opinion.Agreed == 0 || opinion.Agreed < f.contested {
-			return nil
+	now := f.dispute
+	switch {
+	case opinion.Split != nil:
+		now.Height = max(now.Height, opinion.Split.Height)
+		if now.Reason == "" {
+			now.Reason = opinion.Split.String()
 		}
-		head := opinion.Head
-		if head.Hash.IsZero() {
-			head = f.head
-		}
-		if on, err := f.stands(ctx, head); !on {
+	case now.Reason != "":
+		if over, err := f.agreed(ctx, opinion); !over {
 			return err
 		}
+		now = Dispute{}
 	}
-	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Disputed: &reason}); err != nil {
+	if now == f.dispute {
+		return nil
+	}
+	if _, err := f.ports.Amend(ctx, Amendment{Lease: f.cursor.Lease, Dispute: &now}); err != nil {
 		return fmt.Errorf("write whether the nodes agree: %w", err)
 	}
 	switch {
-	case reason != "":
-		f.log.Error().Str("reason", reason).Msg("deposits are not credited until the nodes agree")
-	case f.disputed != nil:
+	case now.Reason == "":
 		f.log.Info().Msg("the nodes agree again")
+	case f.dispute.Reason == "":
+		f.log.Error().Str("reason", now.Reason).Msg("deposits are not credited until the nodes agree")
 	}
-	f.disputed = &reason
-	if reason == "" {
-		f.contested = 0
-	}
+	f.dispute = now
 	return nil
+}
+
+// agreed reports whether the nodes agree on all that was in dispute, and the ledger
+// stands where they do. One that is silent, or so far back that it says nothing of
+// what was contested, does not agree.
+func (f *Follower) agreed(ctx context.Context, opinion chains.Opinion) (bool, error) {
+	if opinion.Agreed == 0 || opinion.Agreed < f.dispute.Height {
+		return false, nil
+	}
+	head := opinion.Head
+	if head.Hash.IsZero() {
+		head = f.head
+	}
+	return f.stands(ctx, head)
 }
 
 // stands reports whether the ledger's tip is on the branch of a head.

@@ -61,15 +61,13 @@ type Follower struct {
 	fork   *chains.BlockRef // while walking back: where the node's branch left ours
 	blocks fetcher
 
-	contested uint64 // the highest height at which nodes were found to disagree since they last agreed
-
-	disputed *string // what the ledger has been told of the nodes' branches; nil before the first look
-	missing  string  // why the next block, which a node announced, is not there; "" if it is
+	dispute Dispute // what the ledger has been told of the nodes' branches
+	missing string  // why the next block, which a node announced, is not there; "" if it is
 }
 
 // NewFollower returns a follower that owns the chain by cursor's lease.
 func NewFollower(source chains.Source, ports Ports, cfg FollowConfig, cursor Cursor, log zerolog.Logger) *Follower {
-	f := &Follower{source: source, ports: ports, cfg: cfg, log: log, cursor: cursor, loaded: -1}
+	f := &Follower{source: source, ports: ports, cfg: cfg, log: log, cursor: cursor, loaded: -1, dispute: cursor.Dispute}
 	f.table = chains.NewWatchTable(0, 0)
 	f.blocks = fetcher{ahead: cfg.Ahead, fetch: f.fetchAt}
 	return f

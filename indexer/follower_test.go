@@ -264,36 +264,53 @@ func (d *divided) Split(ctx context.Context) chains.Opinion {
 	return chains.Opinion{Head: head, Split: d.split, Agreed: d.agreed}
 }
 
-// The ledger hears that nodes disagree before it gets another block, once, and so
-// that they agree again.
+// The ledger hears that nodes disagree before it gets another block, and how high, and
+// so that they agree again. Whoever follows after a restart goes on where it was.
 func TestFollowerTellsOfASplit(t *testing.T) {
 	t.Parallel()
 	node := &divided{Fake: chainstest.NewFake("btc", "ab"), agreed: 1}
 	ledger := &tape{}
 	zero := uint64(0)
-	cursor, err := ledger.Acquire(t.Context(), "btc", uuid.New(), 0)
-	require.NoError(t, err)
-	f := indexer.NewFollower(node, ledger, indexer.FollowConfig{Start: &zero}, cursor, zerolog.Nop())
-	defer f.Close()
+	open := func() *indexer.Follower {
+		cursor, err := ledger.Acquire(t.Context(), "btc", uuid.New(), 0)
+		require.NoError(t, err)
+		f := indexer.NewFollower(node, ledger, indexer.FollowConfig{Start: &zero}, cursor, zerolog.Nop())
+		t.Cleanup(f.Close)
+		return f
+	}
+	f := open()
 	settle(t, f)
-	require.Equal(t, []said{{false, 1}}, ledger.said, "a dispute that the last owner left ends, also if the head is never reached")
+	require.Empty(t, ledger.said)
 
 	node.split = &chains.Split{Height: 2}
 	node.Show("abcd")
 	settle(t, f)
-	require.Equal(t, []said{{false, 1}, {true, 2}}, ledger.said)
+	require.Equal(t, []said{{2, 2}}, ledger.said)
 	require.Len(t, ledger.blocks, 4, "the branch is followed all the same")
 
 	node.split = &chains.Split{Height: 3}
 	settle(t, f)
+	node.split = &chains.Split{Height: 1}
+	settle(t, f)
+	require.Equal(t, []said{{2, 2}, {3, 4}}, ledger.said)
+	reason := ledger.dispute.Reason
+	require.NotEmpty(t, reason)
 	node.split = nil
 	for _, node.agreed = range []uint64{0, 2} {
-		settle(t, f)
-		require.Len(t, ledger.said, 2, "one that is silent does not agree, and neither does one that has not come so far")
+		for _, f = range []*indexer.Follower{f, open()} {
+			settle(t, f)
+			require.Equal(t, indexer.Dispute{Reason: reason, Height: 3}, ledger.dispute, "one that is silent does not agree, and neither does one that has not come so far")
+		}
 	}
 	node.agreed = 4
 	node.Show("axyzw")
 	settle(t, f)
-	require.Equal(t, []said{{false, 1}, {true, 2}, {false, 1}}, ledger.said, "not before the branch that was left is")
+	require.Equal(t, []said{{2, 2}, {3, 4}, {0, 1}}, ledger.said, "not before the branch that was left is")
 	require.Len(t, ledger.blocks, 5)
+	require.Zero(t, ledger.dispute)
+
+	// A dispute that the last owner left ends, also if the head is never reached.
+	ledger.dispute = indexer.Dispute{Reason: "left", Height: 3}
+	settle(t, open())
+	require.Equal(t, said{0, 5}, ledger.said[len(ledger.said)-1])
 }

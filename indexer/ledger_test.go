@@ -20,21 +20,22 @@ type tape struct {
 	batches []int  // blocks of each Apply
 	stale   bool   // the next write finds the lease lost
 	said    []said // of disputes
+	dispute indexer.Dispute
 	late    func() // called once, before the next Apply looks at the watch version
 }
 
-// said is that the nodes are in dispute, or are not any more, and how many blocks
-// the ledger had by then.
+// said is how high the nodes were in dispute, 0 when they were not any more, and how
+// many blocks the ledger had by then.
 type said struct {
-	disputed bool
-	blocks   int
+	height uint64
+	blocks int
 }
 
 func (l *tape) Register(context.Context, chains.Chain, []chains.Asset) error { return nil }
 
 func (l *tape) Acquire(ctx context.Context, chain string, owner uuid.UUID, _ time.Duration) (indexer.Cursor, error) {
 	tip, _ := l.Tip(ctx, chain)
-	return indexer.Cursor{Lease: indexer.Lease{Chain: chain, Owner: owner, Epoch: 1}, Tip: tip, WatchVersion: l.version}, nil
+	return indexer.Cursor{Lease: indexer.Lease{Chain: chain, Owner: owner, Epoch: 1}, Tip: tip, WatchVersion: l.version, Dispute: l.dispute}, nil
 }
 
 func (l *tape) Release(context.Context, indexer.Lease) error { return nil }
@@ -76,8 +77,9 @@ func (l *tape) Revert(_ context.Context, _ indexer.Lease, tip chains.BlockRef) (
 }
 
 func (l *tape) Amend(_ context.Context, a indexer.Amendment) (indexer.Applied, error) {
-	if a.Disputed != nil {
-		l.said = append(l.said, said{*a.Disputed != "", len(l.blocks)})
+	if a.Dispute != nil {
+		l.dispute = *a.Dispute
+		l.said = append(l.said, said{a.Dispute.Height, len(l.blocks)})
 	}
 	return indexer.Applied{}, nil
 }

@@ -24,6 +24,14 @@ type Cursor struct {
 	Genesis      chains.Hash
 	WatchVersion int64
 	Halted       string // why an operator has to act; "" if not halted
+	Dispute      Dispute
+}
+
+// Dispute says that nodes of a chain stand on different branches: nothing is credited
+// for now, and no deposit given up. The zero value says that none is known of.
+type Dispute struct {
+	Reason string
+	Height uint64 // the highest at which they were found to differ; up to there they must agree for it to end
 }
 
 // Leases hands out the right to write a chain.
@@ -118,7 +126,7 @@ type Amendment struct {
 	Assets    []chains.Asset         // what tokens call themselves; asked again only if Symbol is "" and a day has gone by
 	Sweep     bool                   // EVM: mark the native balance of every watched address as stale
 	Status    *StatusChange
-	Disputed  *string // why nothing of the chain is to be credited for now, and no deposit given up; "" once nothing is in dispute
+	Dispute   *Dispute // kept until another one is written; zero once nothing is in dispute
 }
 
 // StatusChange is a chain's state as the owner now sees it. Becoming degraded or

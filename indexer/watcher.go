@@ -162,12 +162,19 @@ func (w *watcher) report(ctx context.Context, fault error) {
 func (w *watcher) status(fault error) StatusChange {
 	tip, head := w.follower.cursor.Tip, w.follower.head
 	change := StatusChange{State: StateLevel, Head: max(head.Height, w.said.Head)}
+	held := ""
+	if reason := w.follower.dispute.Reason; reason != "" {
+		held = reason + "; nothing is credited until they agree"
+	}
 	if head.Height > 0 {
 		change.Head = head.Height
 	}
 	switch {
 	case fault != nil && !errors.Is(fault, ErrStale):
 		change.State, change.Reason = StateDegraded, fault.Error()
+		if held != "" {
+			change.Reason += "; " + held
+		}
 		return change
 	case tip.Hash.IsZero():
 		change.State = StateStarting
@@ -182,8 +189,8 @@ func (w *watcher) status(fault error) StatusChange {
 		change.State = StateLagging
 		change.Reason = "the node is behind the ledger"
 	}
-	if reason := w.follower.disputed; reason != nil && *reason != "" {
-		change.State, change.Reason = StateDegraded, *reason+"; nothing is credited until they agree"
+	if held != "" {
+		change.State, change.Reason = StateDegraded, held
 		return change
 	}
 	if reporter, ok := w.chain.Source.(chains.HealthReporter); ok {

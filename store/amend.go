@@ -39,7 +39,7 @@ func (s *Store) Amend(ctx context.Context, amendment indexer.Amendment) (indexer
 		if err := w.remarks(ctx, amendment, cursor); err != nil {
 			return err
 		}
-		return w.settle(ctx, cursor.Unproven || amendment.Final != nil || amendment.Safe != nil || amendment.Disputed != nil)
+		return w.settle(ctx, cursor.Unproven || amendment.Final != nil || amendment.Safe != nil || amendment.Dispute != nil)
 	})
 	if err != nil {
 		return indexer.Applied{}, err
@@ -187,8 +187,9 @@ func (w *writing) remarks(ctx context.Context, amendment indexer.Amendment, curs
 			return fmt.Errorf("set final height: %w", err)
 		}
 	}
-	if amendment.Disputed != nil {
-		if err := w.q.SetDisputed(ctx, db.SetDisputedParams{Chain: w.chain, Reason: storable(*amendment.Disputed)}); err != nil {
+	if dispute := amendment.Dispute; dispute != nil {
+		p := db.SetDisputedParams{Chain: w.chain, Reason: storable(dispute.Reason), Height: int64(dispute.Height)}
+		if err := w.q.SetDisputed(ctx, p); err != nil {
 			return fmt.Errorf("set dispute: %w", err)
 		}
 	}

@@ -58,7 +58,7 @@ func (d *desk) register(t testing.TB, text string) {
 // dispute says why the nodes of the chain disagree, or, with "", that they agree.
 func (d *desk) dispute(t testing.TB, reason string) {
 	t.Helper()
-	_, err := d.Amend(t.Context(), indexer.Amendment{Lease: d.lease, Disputed: &reason})
+	_, err := d.Amend(t.Context(), indexer.Amendment{Lease: d.lease, Dispute: &indexer.Dispute{Reason: reason}})
 	require.NoError(t, err)
 }
 

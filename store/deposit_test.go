@@ -410,6 +410,11 @@ func TestDispute(t *testing.T) {
 
 	require.NoError(t, d.Resume(t.Context(), d.chain.Slug))
 	require.Equal(t, "500 0 0", d.holds(t, w), "an operator cannot end it")
+	left := indexer.Dispute{Reason: "two branches", Height: tip.Height}
+	d.amend(t, indexer.Amendment{Dispute: &left})
+	cursor, err := d.Acquire(t.Context(), d.chain.Slug, d.lease.Owner, leaseTime)
+	require.NoError(t, err)
+	require.Equal(t, left, cursor.Dispute, "whoever follows next knows of it")
 	d.dispute(t, "")
 	require.Equal(t, "0 500 0", d.holds(t, w))
 	d.empty(t, tip, 6)

@@ -408,6 +408,7 @@ SET
     reason = '',
     halted = '',
     disputed = '',
+    contested = 0,
     updated_at = now()
 WHERE chain = $4
 `
@@ -432,18 +433,22 @@ func (q *Queries) ReplaceGenesis(ctx context.Context, arg ReplaceGenesisParams) 
 
 const setDisputed = `-- name: SetDisputed :exec
 UPDATE cursors
-SET disputed = $1
-WHERE chain = $2
+SET
+    disputed = $1,
+    contested = $2
+WHERE chain = $3
 `
 
 type SetDisputedParams struct {
 	Reason string
+	Height int64
 	Chain  string
 }
 
-// SetDisputed says why nothing of a chain is credited for now, ” for nothing.
+// SetDisputed says why nothing of a chain is credited for now, ” for nothing, and
+// how high its nodes were found to differ.
 func (q *Queries) SetDisputed(ctx context.Context, arg SetDisputedParams) error {
-	_, err := q.db.Exec(ctx, setDisputed, arg.Reason, arg.Chain)
+	_, err := q.db.Exec(ctx, setDisputed, arg.Reason, arg.Height, arg.Chain)
 	return err
 }
 
@@ -536,7 +541,7 @@ SET
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
 WHERE chain = $3
 AND (owner = $1::uuid OR owner IS NULL OR lease_until < clock_timestamp())
-RETURNING epoch, genesis, watch_version, halted, hash
+RETURNING epoch, genesis, watch_version, halted, disputed, contested
 `
 
 type TakeLeaseParams struct {
@@ -550,7 +555,8 @@ type TakeLeaseRow struct {
 	Genesis      chains.Hash
 	WatchVersion int64
 	Halted       string
-	Hash         *chains.Hash
+	Disputed     string
+	Contested    int64
 }
 
 // TakeLease takes or keeps a lease by the database's clock, and returns no row
@@ -563,7 +569,8 @@ func (q *Queries) TakeLease(ctx context.Context, arg TakeLeaseParams) (TakeLease
 		&i.Genesis,
 		&i.WatchVersion,
 		&i.Halted,
-		&i.Hash,
+		&i.Disputed,
+		&i.Contested,
 	)
 	return i, err
 }

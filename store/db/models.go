@@ -175,6 +175,7 @@ type Cursor struct {
 	Reverted      int64
 	Policy        json.RawMessage
 	Disputed      string
+	Contested     int64
 }
 
 type CustodyKey struct {

@@ -37,7 +37,7 @@ SET
     lease_until = clock_timestamp() + make_interval(secs => @seconds::float8)
 WHERE chain = @chain
 AND (owner = @owner::uuid OR owner IS NULL OR lease_until < clock_timestamp())
-RETURNING epoch, genesis, watch_version, halted, hash;
+RETURNING epoch, genesis, watch_version, halted, disputed, contested;
 
 -- name: DropLease :exec
 -- DropLease gives a lease up that is still held.
@@ -125,6 +125,7 @@ SET
     reason = '',
     halted = '',
     disputed = '',
+    contested = 0,
     updated_at = now()
 WHERE chain = @chain;
 
@@ -147,9 +148,12 @@ SET
 WHERE chain = @chain;
 
 -- name: SetDisputed :exec
--- SetDisputed says why nothing of a chain is credited for now, '' for nothing.
+-- SetDisputed says why nothing of a chain is credited for now, '' for nothing, and
+-- how high its nodes were found to differ.
 UPDATE cursors
-SET disputed = @reason
+SET
+    disputed = @reason,
+    contested = @height
 WHERE chain = @chain;
 
 -- name: SetStatus :one
