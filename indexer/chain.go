@@ -132,7 +132,7 @@ func (c *Chain) renew(ctx context.Context, lease Lease, lose context.CancelCause
 func (c *Chain) follow(ctx context.Context, cursor Cursor) error {
 	f := NewFollower(c.Source, c.Ports, c.Config, cursor, c.Log)
 	defer f.Close()
-	w := watcher{chain: c, follower: f}
+	w := watcher{chain: c, follower: f, said: StatusChange{Head: cursor.Head}}
 	if reader, ok := c.Source.(chains.MempoolReader); ok && c.Config.Mempool {
 		w.mempool = NewMempool(reader, c.Ports)
 	}

@@ -248,5 +248,5 @@ const (
 	StateLevel    = "level"    // the tip is the node's head, or will be within moments
 	StateLagging  = "lagging"  // the node is behind the ledger
 	StateDegraded = "degraded" // no node gives an answer that holds
-	StateHalted   = "halted"   // stopped until an operator acts
+	StateHalted   = "halted"   // its nodes serve another network than the ledger's: nobody follows it
 )

@@ -21,6 +21,7 @@ type Lease struct {
 type Cursor struct {
 	Lease        Lease
 	Tip          chains.BlockRef // zero Hash before the first block
+	Head         uint64          // best height that was seen at a node
 	Genesis      chains.Hash
 	WatchVersion int64
 	Halted       string // why an operator has to act; "" if not halted

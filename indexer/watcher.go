@@ -133,9 +133,13 @@ func (w *watcher) report(ctx context.Context, fault error) {
 	} else if safe != w.safe {
 		amendment.Safe = &safe
 	}
-	if _, err := w.chain.Ports.Amend(ctx, amendment); err != nil {
+	applied, err := w.chain.Ports.Amend(ctx, amendment)
+	if err != nil {
 		w.chain.Log.Warn().Err(err).Str("state", now.State).Msg("status not written")
 		return
+	}
+	if w.chain.Wrote != nil && applied.Events > 0 {
+		w.chain.Wrote()
 	}
 	if changed {
 		event := w.chain.Log.Info().Str("state", now.State).Uint64("height", tip.Height).Uint64("head", now.Head)

@@ -165,7 +165,7 @@ func (s *Store) Acquire(ctx context.Context, chain string, owner uuid.UUID, ttl 
 	}
 	return indexer.Cursor{
 		Lease: indexer.Lease{Chain: chain, Owner: owner, Epoch: row.Epoch}, Tip: tip,
-		Genesis: row.Genesis, WatchVersion: row.WatchVersion, Halted: row.Halted,
+		Head: uint64(row.Head), Genesis: row.Genesis, WatchVersion: row.WatchVersion, Halted: row.Halted,
 		Dispute: indexer.Dispute{Reason: row.Disputed, Height: uint64(row.Contested)},
 	}, nil
 }

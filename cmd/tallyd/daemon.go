@@ -28,7 +28,8 @@ import (
 	"tallyd/store/synccache"
 )
 
-// A chain whose nodes do not answer at start is tried again after openRetry.
+// A chain whose nodes do not answer at start, or serve another network, is tried again
+// after openRetry.
 const openRetry = 5 * time.Second
 
 // daemon is one running tallyd: everything that is open, and what runs on it.
@@ -42,8 +43,7 @@ type daemon struct {
 	limiter access.Limiter
 	replays access.Replays
 	jobs    *jobs.Client
-	sources indexer.Sources
-	known   indexer.Sources // those whose chain is known to be the ledger's, under its policy
+	sources indexer.Sources // those whose chain the ledger knows
 	venues  *venue.Transport
 	budgets venue.Budgets // nil counts in this process
 	asked   *venueTraffic
@@ -163,28 +163,61 @@ func wake(slot chan<- struct{}) {
 	}
 }
 
-// chain opens one chain, as often as it takes, and follows it.
+// chain opens one chain, as often as it takes, and follows it. While its nodes do not
+// answer, or serve another network, that is its state: it ends one chain, loudly, and
+// not the daemon.
 func (d *daemon) chain(ctx context.Context, slug string, c config.Chain) error {
 	log := d.log.With().Str("chain", slug).Logger()
-	source, err := openChain(ctx, slug, c, log)
-	for err != nil {
-		log.Warn().Err(err).Dur("retry_in", openRetry).Msg("chain not opened")
+	bystander := indexer.Bystander{Leases: d.store, Ledger: d.store, Chain: slug, Owner: d.owner}
+	for said := ""; ; {
+		now := indexer.StatusChange{State: indexer.StateDegraded}
+		source, err := openChain(ctx, slug, c, log)
+		if err != nil {
+			now.Reason = err.Error()
+			log.Warn().Err(err).Dur("retry_in", openRetry).Msg("chain not opened")
+		} else {
+			err = d.followChain(ctx, source, c, log)
+			if ctx.Err() != nil || !errors.Is(err, indexer.ErrGenesis) {
+				return err
+			}
+			now.State = indexer.StateHalted
+			now.Reason = fmt.Sprintf("the nodes serve another network than the ledger's: their genesis block is %s", source.Chain().Genesis)
+			if said != now.Reason {
+				log.Error().Err(err).Str("reason", now.Reason).Msg("chain halted")
+			}
+		}
+		said = now.Reason
+		if told, err := bystander.Say(ctx, now); err != nil && ctx.Err() == nil {
+			log.Warn().Err(err).Msg("status not written")
+		} else if told {
+			d.tell()
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(openRetry):
 		}
-		source, err = openChain(ctx, slug, c, log)
 	}
+}
+
+// followChain follows a chain that is open. It returns ErrGenesis if its nodes serve
+// another network than the ledger has.
+func (d *daemon) followChain(ctx context.Context, source chains.Source, c config.Chain, log zerolog.Logger) error {
+	slug, known := source.Chain().Slug, make(chan struct{})
+	registered := false
+	defer func() {
+		if !registered {
+			source.Close() // nobody else has it
+		}
+	}()
 	policy, err := policyOf(source.Chain(), c)
 	if err != nil {
 		return err
 	}
-	d.sources.Add(source)
-	known := make(chan struct{})
 	search := func() { d.searchNow(ctx, slug) }
 	ports := windows{Store: d.store, policy: policy, search: search, registered: func() {
-		d.known.Add(source)
+		registered = true
+		d.sources.Add(source)
 		close(known)
 		// What a process that was killed had begun goes on here, and does not wait
 		// for the schedule.
@@ -252,13 +285,13 @@ func (d *daemon) work(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// search searches the past of one chain's new scripts. Before the ledger knows the
-// chain nothing is searched: the node may serve another network, and what is found is
-// credited by the policy.
+// search searches the past of one chain's new scripts, once the ledger knows the chain:
+// before, the node may serve another network, and what is found be credited by another
+// policy than the settings have.
 func (d *daemon) search(ctx context.Context, slug string) error {
-	source, ok := d.known.Get(slug)
+	source, ok := d.sources.Get(slug)
 	if !ok {
-		return fmt.Errorf("chain %s is not followed here", slug)
+		return fmt.Errorf("chain %s is not open here", slug)
 	}
 	search := indexer.Search{
 		Source: source, Ports: d.store, Config: searchConfig(d.cfg.Chains[slug]), Wrote: d.tell,
@@ -275,7 +308,7 @@ func (d *daemon) schedule() ([]indexer.Job, error) {
 		Name: "search", Spec: "@every 15s",
 		Run: func(ctx context.Context) error {
 			var faults []error
-			for _, source := range d.known.All() {
+			for _, source := range d.sources.All() {
 				faults = append(faults, d.searchSoon(ctx, source))
 			}
 			return errors.Join(faults...)

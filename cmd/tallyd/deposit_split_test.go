@@ -69,6 +69,7 @@ func TestSplitNodes(t *testing.T) {
 	told := func(c *custodian, times int) {
 		t.Helper()
 		for _, kind := range []string{"chain.degraded", "chain.recovered"} {
+			until(c.t, kind, func() bool { return c.events(kind, "btc") >= times }) // it is numbered after it is written
 			require.Equal(c.t, times, c.events(kind, "btc"), kind)
 		}
 	}

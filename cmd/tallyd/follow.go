@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/google/uuid"
@@ -94,11 +93,5 @@ func follow(ctx context.Context, chain *indexer.Chain, known <-chan struct{}, be
 	err := chain.Run(ctx)
 	stop()
 	ended.Wait()
-	if errors.Is(err, indexer.ErrGenesis) && ctx.Err() == nil {
-		// One wrong network ends one chain, loudly, and not the daemon.
-		chain.Log.Error().Err(err).Msg("chain halted")
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
 	return err //nolint:wrapcheck // the chain says what it was doing
 }

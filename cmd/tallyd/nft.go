@@ -71,9 +71,9 @@ func nearby() config.NFT {
 
 // describe looks at the metadata of a chain's NFTs.
 func (d *daemon) describe(ctx context.Context, slug string) error {
-	source, ok := d.known.Get(slug)
+	source, ok := d.sources.Get(slug)
 	if !ok {
-		return fmt.Errorf("chain %s is not followed here", slug)
+		return fmt.Errorf("chain %s is not open here", slug)
 	}
 	describing := indexer.Describing{
 		Source: source, Gallery: d.store, Documents: d.describer, AtOnce: d.cfg.NFT.Concurrency, Refresh: d.cfg.NFT.Refresh,
@@ -88,7 +88,7 @@ func (d *daemon) describeSoon() indexer.Job {
 		Name: "describe", Spec: "@every 2s",
 		Run: func(ctx context.Context) error {
 			var faults []error
-			for _, source := range d.known.All() {
+			for _, source := range d.sources.All() {
 				if _, able := source.(chains.NFTReader); able {
 					faults = append(faults, d.describeDue(ctx, source.Chain().Slug))
 				}

@@ -479,7 +479,6 @@ SET
     state = $1::text,
     reason = $2,
     head = $3,
-    halted = CASE WHEN $1::text = 'halted' AND halted = '' THEN $2 ELSE halted END,
     status_version = status_version + CASE WHEN $4::boolean THEN 1 ELSE 0 END
 WHERE chain = $5
 RETURNING status_version
@@ -494,7 +493,7 @@ type SetStatusParams struct {
 }
 
 // SetStatus writes what the owner sees, and returns the version of the state
-// for its event. A halt stands until an operator ends it.
+// for its event.
 func (q *Queries) SetStatus(ctx context.Context, arg SetStatusParams) (int64, error) {
 	row := q.db.QueryRow(ctx, setStatus,
 		arg.State,
@@ -541,7 +540,7 @@ SET
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
 WHERE chain = $3
 AND (owner = $1::uuid OR owner IS NULL OR lease_until < clock_timestamp())
-RETURNING epoch, genesis, watch_version, halted, disputed, contested
+RETURNING epoch, genesis, watch_version, head, halted, disputed, contested
 `
 
 type TakeLeaseParams struct {
@@ -554,6 +553,7 @@ type TakeLeaseRow struct {
 	Epoch        int64
 	Genesis      chains.Hash
 	WatchVersion int64
+	Head         int64
 	Halted       string
 	Disputed     string
 	Contested    int64
@@ -568,6 +568,7 @@ func (q *Queries) TakeLease(ctx context.Context, arg TakeLeaseParams) (TakeLease
 		&i.Epoch,
 		&i.Genesis,
 		&i.WatchVersion,
+		&i.Head,
 		&i.Halted,
 		&i.Disputed,
 		&i.Contested,

@@ -37,7 +37,7 @@ SET
     lease_until = clock_timestamp() + make_interval(secs => @seconds::float8)
 WHERE chain = @chain
 AND (owner = @owner::uuid OR owner IS NULL OR lease_until < clock_timestamp())
-RETURNING epoch, genesis, watch_version, halted, disputed, contested;
+RETURNING epoch, genesis, watch_version, head, halted, disputed, contested;
 
 -- name: DropLease :exec
 -- DropLease gives a lease up that is still held.
@@ -158,13 +158,12 @@ WHERE chain = @chain;
 
 -- name: SetStatus :one
 -- SetStatus writes what the owner sees, and returns the version of the state
--- for its event. A halt stands until an operator ends it.
+-- for its event.
 UPDATE cursors
 SET
     state = @state::text,
     reason = @reason,
     head = @head,
-    halted = CASE WHEN @state::text = 'halted' AND halted = '' THEN @reason ELSE halted END,
     status_version = status_version + CASE WHEN @edge::boolean THEN 1 ELSE 0 END
 WHERE chain = @chain
 RETURNING status_version;
