@@ -349,6 +349,7 @@ func TestPool(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"AddressPool":       second(d.AddressPool(ctx, d.realm, "nowhere")),
+		"HasChain":          d.HasChain(ctx, d.realm, "nowhere"),
 		"RegisterAddresses": second(d.RegisterAddresses(ctx, d.realm, "nowhere", scripts)),
 		"RegisterKey":       d.RegisterKey(ctx, custody.Key{ID: uuid.New(), Realm: d.realm, Chain: "nowhere", Text: "x"}, script(1)),
 		"SetTreasury":       d.SetTreasury(ctx, d.realm, "nowhere", treasury),

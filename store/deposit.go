@@ -374,21 +374,21 @@ func (s *settlement) close(ctx context.Context) error {
 	return nil
 }
 
-// claim makes deposits of transfers that no wallet could have when they came.
-func (w *writing) claim(ctx context.Context, which db.UnclaimedTransfersParams) error {
-	if err := w.unclaimed(ctx, which); err != nil {
+// claim makes deposits of transfers that none of some wallets could have when they
+// came: to any address of a wallet's vault, or to the one given.
+func (w *writing) claim(ctx context.Context, wallets []uuid.UUID, address *uuid.UUID) error {
+	if err := w.unclaimed(ctx, wallets, address); err != nil {
 		return err
 	}
 	return w.settle(ctx, false)
 }
 
 // unclaimed adds those transfers to what changed, for settle.
-func (w *writing) unclaimed(ctx context.Context, which db.UnclaimedTransfersParams) error {
-	which.Chain = w.chain
-	if which.AssetIds == nil {
-		which.AssetIds = []int64{}
+func (w *writing) unclaimed(ctx context.Context, wallets []uuid.UUID, address *uuid.UUID) error {
+	if len(wallets) == 0 {
+		return nil
 	}
-	ids, err := w.q.UnclaimedTransfers(ctx, which)
+	ids, err := w.q.UnclaimedTransfers(ctx, db.UnclaimedTransfersParams{Wallets: wallets, AddressID: address})
 	if err != nil {
 		return fmt.Errorf("find unclaimed transfers: %w", err)
 	}

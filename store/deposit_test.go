@@ -512,6 +512,30 @@ func TestDepositsOfThePast(t *testing.T) {
 	d.sound(t)
 }
 
+// An address that waits to be given may have been paid already: that is a deposit of
+// the vault that gets it, for each wallet of it the one in its own asset.
+func TestPaidBeforeItWasGiven(t *testing.T) {
+	t.Parallel()
+	e := newEVMDesk(t, depth(1))
+	native := e.chain.Native.ID
+	vault := e.newVault(t)
+	coin, tokens := e.openIn(t, vault, native), e.openIn(t, vault, e.token)
+	other := e.open(t)
+	e.opened(t, reading{0, native, 0}, reading{0, e.token, 0}, reading{1, native, 0}, reading{2, native, 0}, reading{2, e.token, 0})
+	e.connect(t, script(102)) // is watched, and the next to be given
+	e.mine(t, transfers(e.log(1, 2, native, 5), e.log(2, 2, e.token, 70), e.log(3, 0, native, 1)),
+		reading{2, native, 5}, reading{2, e.token, 70}, reading{0, native, 1})
+	require.Equal(t, "0 1 0", e.holds(t, coin))
+	given, err := e.CreateAddress(t.Context(), e.realm, coin.ID, derive)
+	require.NoError(t, err)
+	require.Equal(t, address(102), given.Address)
+	e.complete(t)
+	require.Equal(t, "0 6 0", e.holds(t, coin))
+	require.Equal(t, "0 70 0", e.holds(t, tokens))
+	require.Empty(t, e.depositsOf(t, other))
+	e.sound(t)
+}
+
 // Nobody else's money: other scripts, other tenants, other wallets.
 func TestNoDeposit(t *testing.T) {
 	t.Parallel()

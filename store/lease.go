@@ -86,7 +86,11 @@ func (w *writing) registerAssets(ctx context.Context, chain chains.Chain, listed
 	if !w.custody || len(back) == 0 {
 		return nil
 	}
-	return w.unclaimed(ctx, db.UnclaimedTransfersParams{AssetIds: back})
+	wallets, err := q.WalletsOfAssets(ctx, back)
+	if err != nil {
+		return fmt.Errorf("find wallets of assets that come back: %w", err)
+	}
+	return w.unclaimed(ctx, wallets, nil)
 }
 
 // Rebase makes a chain begin again with another genesis block, as a development

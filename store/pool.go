@@ -17,16 +17,24 @@ import (
 
 var _ custody.Pools = (*Store)(nil)
 
-// AddressPool implements custody.Pools.
-func (s *Store) AddressPool(ctx context.Context, realm indexer.Realm, chain string) (custody.Pool, error) {
-	q := s.queries(ctx)
-	environment, err := q.ChainEnvironment(ctx, chain)
+// HasChain implements custody.Pools.
+func (s *Store) HasChain(ctx context.Context, realm indexer.Realm, chain string) error {
+	environment, err := s.queries(ctx).ChainEnvironment(ctx, chain)
 	if err != nil {
-		return custody.Pool{}, fmt.Errorf("find chain: %w", orNotFound(err))
+		return fmt.Errorf("find chain: %w", orNotFound(err))
 	}
 	if environment != string(realm.Environment) {
-		return custody.Pool{}, fmt.Errorf("chain %s: %w", chain, indexer.ErrNotFound)
+		return fmt.Errorf("chain %s: %w", chain, indexer.ErrNotFound)
 	}
+	return nil
+}
+
+// AddressPool implements custody.Pools.
+func (s *Store) AddressPool(ctx context.Context, realm indexer.Realm, chain string) (custody.Pool, error) {
+	if err := s.HasChain(ctx, realm, chain); err != nil {
+		return custody.Pool{}, err
+	}
+	q, environment := s.queries(ctx), string(realm.Environment)
 	status, err := q.PoolStatus(ctx, db.PoolStatusParams{Tenant: realm.Tenant, Environment: environment, Chain: chain})
 	if err != nil {
 		return custody.Pool{}, fmt.Errorf("count addresses: %w", err)
@@ -163,7 +171,7 @@ func (s *Store) CreateWallet(ctx context.Context, wallet custody.Wallet, derive 
 			return fmt.Errorf("write event of the wallet: %w", err)
 		}
 		w := writing{q: q, chain: listed.Chain, custody: true}
-		if err := w.claim(ctx, db.UnclaimedTransfersParams{WalletID: &wallet.ID}); err != nil {
+		if err := w.claim(ctx, []uuid.UUID{wallet.ID}, nil); err != nil {
 			return err
 		}
 		made, err = oneWallet(ctx, q, realm, wallet.ID)
@@ -191,7 +199,11 @@ func (s *Store) CreateAddress(ctx context.Context, realm indexer.Realm, wallet u
 			return err
 		}
 		w := writing{q: q, chain: at.Chain, custody: true}
-		return w.claim(ctx, db.UnclaimedTransfersParams{AddressID: &given.ID})
+		wallets, err := q.WalletsOfVault(ctx, db.WalletsOfVaultParams{VaultID: at.VaultID, Chain: at.Chain})
+		if err != nil {
+			return fmt.Errorf("find wallets of the vault: %w", err)
+		}
+		return w.claim(ctx, wallets, &given.ID)
 	})
 	return given, err
 }

@@ -71,7 +71,7 @@ func (s *surface) addEntry(ctx context.Context, in *addEntryInput) (*bookEntryOu
 		ID: uuid.New(), Realm: realmOf(ctx), Chain: in.Body.Network, Label: in.Body.Label, CreatedAt: now, UsableAt: now.Add(s.CoolingOff),
 	}
 	// Whether the realm may see the chain comes before what stands in the address.
-	if _, err := s.Pools.AddressPool(ctx, e.Realm, e.Chain); err != nil {
+	if err := s.Pools.HasChain(ctx, e.Realm, e.Chain); err != nil {
 		return nil, unknownNetwork(err)
 	}
 	var err error

@@ -72,7 +72,7 @@ func (s *surface) putKey(ctx context.Context, in *putKeyInput) (*poolOutput, err
 	if in.Body.Key == "" && in.Body.NextIndex > 0 {
 		return nil, problem.Invalid("nextIndex", "expected a key with it")
 	}
-	if _, err := s.Pools.AddressPool(ctx, realm, in.Chain); err != nil {
+	if err := s.Pools.HasChain(ctx, realm, in.Chain); err != nil {
 		return nil, edge("read keys", err)
 	}
 	if in.Body.Key != "" {
@@ -106,7 +106,7 @@ func (s *surface) getKey(ctx context.Context, in *ChainPath) (*poolOutput, error
 
 func (s *surface) addAddresses(ctx context.Context, in *addAddressesInput) (*poolOutput, error) {
 	realm := realmOf(ctx)
-	if _, err := s.Pools.AddressPool(ctx, realm, in.Chain); err != nil {
+	if err := s.Pools.HasChain(ctx, realm, in.Chain); err != nil {
 		return nil, edge("read keys", err)
 	}
 	if _, err := s.Desk.RegisterAddresses(ctx, realm, in.Chain, in.Body.Addresses); err != nil {

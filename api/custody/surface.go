@@ -51,7 +51,11 @@ type Desk interface {
 
 // Pools reads where addresses come from.
 type Pools interface {
-	// AddressPool returns what a realm has on a chain, or indexer.ErrNotFound.
+	// HasChain returns indexer.ErrNotFound if a realm has no such chain.
+	HasChain(ctx context.Context, realm indexer.Realm, chain string) error
+
+	// AddressPool returns what a realm has on a chain, or indexer.ErrNotFound. It
+	// counts all addresses.
 	AddressPool(ctx context.Context, realm indexer.Realm, chain string) (custody.Pool, error)
 }
 

@@ -55,8 +55,12 @@ type Derive func(key Key, index uint32) (indexer.WatchedScript, error)
 
 // Pools keeps keys and addresses.
 type Pools interface {
+	// HasChain returns indexer.ErrNotFound if the realm's environment has no such
+	// chain.
+	HasChain(ctx context.Context, realm indexer.Realm, chain string) error
+
 	// AddressPool returns what a realm has on a chain, or indexer.ErrNotFound if the
-	// realm's environment has no such chain.
+	// realm's environment has no such chain. It counts all addresses.
 	AddressPool(ctx context.Context, realm indexer.Realm, chain string) (Pool, error)
 
 	// RegisterKey makes key, whose first script is origin, the one that

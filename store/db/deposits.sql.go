@@ -1146,66 +1146,33 @@ func (q *Queries) SetPolicy(ctx context.Context, arg SetPolicyParams) (int64, er
 
 const unclaimedTransfers = `-- name: UnclaimedTransfers :many
 SELECT t.id
-FROM (
-    SELECT
-        a.script_id,
-        w.id AS wallet_id,
-        w.asset_id
-    FROM addresses AS a
-    JOIN wallets AS w ON w.vault_id = a.vault_id AND w.chain = a.chain
-    WHERE a.id = $1::uuid
-    AND a.purpose = 'deposit'
-    AND a.chain = $2
-    UNION
-    SELECT
-        a.script_id,
-        w.id,
-        w.asset_id
-    FROM wallets AS w
-    JOIN addresses AS a ON a.vault_id = w.vault_id AND a.chain = w.chain
-    WHERE w.id = $3::uuid
-    AND a.purpose = 'deposit'
-    AND a.chain = $2
-    UNION
-    SELECT
-        a.script_id,
-        w.id,
-        w.asset_id
-    FROM wallets AS w
-    JOIN addresses AS a ON a.vault_id = w.vault_id AND a.chain = w.chain
-    WHERE w.asset_id = ANY($4::bigint[])
-    AND a.purpose = 'deposit'
-    AND a.chain = $2
-) AS c
-JOIN transfers AS t ON t.script_id = c.script_id AND t.asset_id = c.asset_id
-WHERE t.side = 'in'
+FROM wallets AS w
+JOIN addresses AS a ON a.vault_id = w.vault_id AND a.chain = w.chain
+JOIN transfers AS t ON t.script_id = a.script_id AND t.asset_id = w.asset_id
+WHERE w.id = ANY($1::uuid[])
+AND a.purpose = 'deposit'
+AND ($2::uuid IS NULL OR a.id = $2::uuid)
+AND t.side = 'in'
 AND t.status IN ('pending', 'confirmed')
 AND NOT EXISTS (
     SELECT
     FROM deposits AS d
-    WHERE d.wallet_id = c.wallet_id
+    WHERE d.wallet_id = w.id
     AND d.transfer_id = t.id
 )
 ORDER BY t.at, t.id
 `
 
 type UnclaimedTransfersParams struct {
+	Wallets   []uuid.UUID
 	AddressID *uuid.UUID
-	Chain     string
-	WalletID  *uuid.UUID
-	AssetIds  []int64
 }
 
-// UnclaimedTransfers returns incoming transfers that stand and that no wallet has
-// as a deposit yet, oldest first: to an address, of what a wallet holds, or of
-// assets of a chain.
+// UnclaimedTransfers returns incoming transfers that stand and that none of some
+// wallets has as a deposit yet, oldest first: of what each holds, to any address of
+// its vault or to one.
 func (q *Queries) UnclaimedTransfers(ctx context.Context, arg UnclaimedTransfersParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, unclaimedTransfers,
-		arg.AddressID,
-		arg.Chain,
-		arg.WalletID,
-		arg.AssetIds,
-	)
+	rows, err := q.db.Query(ctx, unclaimedTransfers, arg.Wallets, arg.AddressID)
 	if err != nil {
 		return nil, err
 	}

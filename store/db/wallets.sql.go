@@ -504,3 +504,63 @@ func (q *Queries) WalletRows(ctx context.Context, arg WalletRowsParams) ([]Walle
 	}
 	return items, nil
 }
+
+const walletsOfAssets = `-- name: WalletsOfAssets :many
+SELECT id
+FROM wallets
+WHERE asset_id = ANY($1::bigint[])
+`
+
+// WalletsOfAssets returns every wallet of some assets. It looks through all there are.
+func (q *Queries) WalletsOfAssets(ctx context.Context, assetIds []int64) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, walletsOfAssets, assetIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const walletsOfVault = `-- name: WalletsOfVault :many
+SELECT id
+FROM wallets
+WHERE vault_id = $1
+AND chain = $2
+`
+
+type WalletsOfVaultParams struct {
+	VaultID uuid.UUID
+	Chain   string
+}
+
+// WalletsOfVault returns the wallets of a vault on a chain.
+func (q *Queries) WalletsOfVault(ctx context.Context, arg WalletsOfVaultParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, walletsOfVault, arg.VaultID, arg.Chain)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -123,48 +123,22 @@ CROSS JOIN LATERAL (
 ORDER BY n.n, e.transfer_id, e.wallet_id;
 
 -- name: UnclaimedTransfers :many
--- UnclaimedTransfers returns incoming transfers that stand and that no wallet has
--- as a deposit yet, oldest first: to an address, of what a wallet holds, or of
--- assets of a chain.
+-- UnclaimedTransfers returns incoming transfers that stand and that none of some
+-- wallets has as a deposit yet, oldest first: of what each holds, to any address of
+-- its vault or to one.
 SELECT t.id
-FROM (
-    SELECT
-        a.script_id,
-        w.id AS wallet_id,
-        w.asset_id
-    FROM addresses AS a
-    JOIN wallets AS w ON w.vault_id = a.vault_id AND w.chain = a.chain
-    WHERE a.id = sqlc.narg('address_id')::uuid
-    AND a.purpose = 'deposit'
-    AND a.chain = @chain
-    UNION
-    SELECT
-        a.script_id,
-        w.id,
-        w.asset_id
-    FROM wallets AS w
-    JOIN addresses AS a ON a.vault_id = w.vault_id AND a.chain = w.chain
-    WHERE w.id = sqlc.narg('wallet_id')::uuid
-    AND a.purpose = 'deposit'
-    AND a.chain = @chain
-    UNION
-    SELECT
-        a.script_id,
-        w.id,
-        w.asset_id
-    FROM wallets AS w
-    JOIN addresses AS a ON a.vault_id = w.vault_id AND a.chain = w.chain
-    WHERE w.asset_id = ANY(@asset_ids::bigint[])
-    AND a.purpose = 'deposit'
-    AND a.chain = @chain
-) AS c
-JOIN transfers AS t ON t.script_id = c.script_id AND t.asset_id = c.asset_id
-WHERE t.side = 'in'
+FROM wallets AS w
+JOIN addresses AS a ON a.vault_id = w.vault_id AND a.chain = w.chain
+JOIN transfers AS t ON t.script_id = a.script_id AND t.asset_id = w.asset_id
+WHERE w.id = ANY(@wallets::uuid[])
+AND a.purpose = 'deposit'
+AND (sqlc.narg('address_id')::uuid IS NULL OR a.id = sqlc.narg('address_id')::uuid)
+AND t.side = 'in'
 AND t.status IN ('pending', 'confirmed')
 AND NOT EXISTS (
     SELECT
     FROM deposits AS d
-    WHERE d.wallet_id = c.wallet_id
+    WHERE d.wallet_id = w.id
     AND d.transfer_id = t.id
 )
 ORDER BY t.at, t.id;

@@ -209,3 +209,16 @@ JOIN cursors AS c ON c.chain = x.chain
 WHERE c.environment = @environment
 AND x.caip19 = @caip19
 AND x.listed;
+
+-- name: WalletsOfVault :many
+-- WalletsOfVault returns the wallets of a vault on a chain.
+SELECT id
+FROM wallets
+WHERE vault_id = @vault_id
+AND chain = @chain;
+
+-- name: WalletsOfAssets :many
+-- WalletsOfAssets returns every wallet of some assets. It looks through all there are.
+SELECT id
+FROM wallets
+WHERE asset_id = ANY(@asset_ids::bigint[]);
