@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// scrapeTime is how long a scrape waits for the store.
-const scrapeTime = 2 * time.Second
+// ScrapeTime is how long a scrape waits for the store.
+const ScrapeTime = 2 * time.Second
 
 // traffic counts requests by route pattern, never by path: ids would make a
 // series each.
@@ -84,7 +84,7 @@ func (g *chainGauges) Describe(out chan<- *prometheus.Desc) {
 // Collect reads the gauges. A chain without a block has no height, and one whose
 // node never answered has no head: neither is 0.
 func (g *chainGauges) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), ScrapeTime)
 	defer cancel()
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)

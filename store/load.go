@@ -7,27 +7,35 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"tallyd/indexer"
+	"tallyd/api/webhook"
+	"tallyd/indexer/custody"
 	"tallyd/store/db"
 )
 
-// Load returns what is under way for all tenants.
-func (s *Store) Load(ctx context.Context) (indexer.Load, error) {
-	load := indexer.Load{Endpoints: map[string]int64{}}
+// OpenWithdrawals counts the withdrawals of all tenants that have not ended. Statuses
+// of which there are none are left out.
+func (s *Store) OpenWithdrawals(ctx context.Context) ([]custody.WithdrawalCount, error) {
+	rows, err := s.queries(ctx).OpenWithdrawals(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count withdrawals: %w", err)
+	}
+	counts := make([]custody.WithdrawalCount, len(rows))
+	for i, row := range rows {
+		counts[i] = custody.WithdrawalCount{Chain: row.Chain, Status: custody.Status(row.Status), Count: row.Count}
+	}
+	return counts, nil
+}
+
+// WebhookLoad returns what is under way of the webhooks of all tenants.
+func (s *Store) WebhookLoad(ctx context.Context) (webhook.Load, error) {
+	load := webhook.Load{Endpoints: map[string]int64{}}
 	err := s.read(ctx, func(tx pgx.Tx) error {
 		q := db.New(tx)
-		open, err := q.OpenWithdrawals(ctx)
-		if err != nil {
-			return fmt.Errorf("count withdrawals: %w", err)
-		}
-		for _, row := range open {
-			load.Withdrawals = append(load.Withdrawals, indexer.WithdrawalCount{Chain: row.Chain, Status: row.Status, Count: row.Count})
-		}
 		deliveries, err := q.OpenDeliveries(ctx)
 		if err != nil {
 			return fmt.Errorf("count deliveries: %w", err)
 		}
-		load.Deliveries, load.Overdue = deliveries.Waiting, time.Duration(deliveries.Overdue*float64(time.Second))
+		load.Waiting, load.Overdue = deliveries.Waiting, time.Duration(deliveries.Overdue*float64(time.Second))
 		states, err := q.EndpointStates(ctx)
 		if err != nil {
 			return fmt.Errorf("count endpoints: %w", err)

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tallyd/api/webhook"
-	"tallyd/indexer"
+	"tallyd/indexer/custody"
 	"tallyd/store"
 )
 
@@ -17,9 +17,12 @@ func TestLoad(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	w := newTill(t, store.Options{Secrets: newKeyset(t)}, depth(2))
-	load, err := w.Load(ctx)
+	open, err := w.OpenWithdrawals(ctx)
 	require.NoError(t, err)
-	require.Equal(t, indexer.Load{Endpoints: map[string]int64{}}, load)
+	require.Empty(t, open)
+	load, err := w.WebhookLoad(ctx)
+	require.NoError(t, err)
+	require.Equal(t, webhook.Load{Endpoints: map[string]int64{}}, load)
 
 	wallet := w.fund(t, 500, 300)
 	w.withdraw(t, wallet, 100)
@@ -39,19 +42,21 @@ func TestLoad(t *testing.T) {
 	_, err = w.FanOut(ctx, 1000)
 	require.NoError(t, err)
 
-	load, err = w.Load(ctx)
+	open, err = w.OpenWithdrawals(ctx)
 	require.NoError(t, err)
-	require.Equal(t, []indexer.WithdrawalCount{{Chain: w.desk.chain.Slug, Status: "Submitted", Count: 1}}, load.Withdrawals)
+	require.Equal(t, []custody.WithdrawalCount{{Chain: w.desk.chain.Slug, Status: custody.Submitted, Count: 1}}, open)
+	load, err = w.WebhookLoad(ctx)
+	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"working": 1, "failing": 1, "disabled": 1}, load.Endpoints)
-	require.Positive(t, load.Deliveries)
+	require.Positive(t, load.Waiting)
 	require.Positive(t, load.Overdue)
 	_, err = w.Pool().Exec(ctx, `UPDATE deliveries SET due_at = now() + interval '1 hour'`)
 	require.NoError(t, err)
-	load, err = w.Load(ctx)
+	load, err = w.WebhookLoad(ctx)
 	require.NoError(t, err)
 	require.Zero(t, load.Overdue)
 	require.NoError(t, w.Disable(ctx, heard("", endpoints[1:]...)))
-	load, err = w.Load(ctx)
+	load, err = w.WebhookLoad(ctx)
 	require.NoError(t, err)
-	require.Zero(t, load.Deliveries)
+	require.Zero(t, load.Waiting)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tallyd/api"
 	"tallyd/store"
 )
 
@@ -38,7 +39,7 @@ func (g *loadGauges) Describe(out chan<- *prometheus.Desc) {
 
 // Collect counts. While the store does not answer there is no number.
 func (g *loadGauges) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), api.ScrapeTime)
 	defer cancel()
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
@@ -46,14 +47,18 @@ func (g *loadGauges) Collect(out chan<- prometheus.Metric) {
 	if faults := g.faults.Load(); faults >= 0 {
 		gauge(g.ledger, float64(faults))
 	}
-	load, err := g.store.Load(ctx)
+	open, err := g.store.OpenWithdrawals(ctx)
 	if err != nil {
 		return // tallyd_store_up says so
 	}
-	for _, w := range load.Withdrawals {
-		gauge(g.withdrawals, float64(w.Count), w.Chain, w.Status)
+	for _, w := range open {
+		gauge(g.withdrawals, float64(w.Count), w.Chain, string(w.Status))
 	}
-	gauge(g.waiting, float64(load.Deliveries))
+	load, err := g.store.WebhookLoad(ctx)
+	if err != nil {
+		return
+	}
+	gauge(g.waiting, float64(load.Waiting))
 	gauge(g.overdue, load.Overdue.Seconds())
 	for _, state := range []string{"working", "failing", "disabled"} {
 		gauge(g.endpoints, float64(load.Endpoints[state]), state)

@@ -8,11 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tallyd/api"
 	"tallyd/store"
 )
-
-// scrapeTime is how long a scrape waits for the store.
-const scrapeTime = 2 * time.Second
 
 // venueTraffic counts what is asked of venues, by host: the hosts are those that
 // venues declare, or the settings name.
@@ -65,7 +63,7 @@ func (g *venueGauges) Describe(out chan<- *prometheus.Desc) { out <- g.accounts 
 
 // Collect counts. While the store does not answer there is no number.
 func (g *venueGauges) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), api.ScrapeTime)
 	defer cancel()
 	counts, err := g.store.VenueCounts(ctx)
 	if err != nil {
