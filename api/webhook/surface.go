@@ -31,8 +31,8 @@ type SurfaceConfig struct {
 	Types      []EventType // those that filters may name, Types() and what other surfaces have
 	Agent      string      // User-Agent of deliveries, for their log
 
-	// Keep is how long the log of deliveries goes back. What was delivered
-	// before cannot be told from what was not.
+	// Keep is how long the log of deliveries goes back, 30 days unless set. What
+	// was delivered before cannot be told from what was not.
 	Keep time.Duration
 
 	// AllowHTTP lets endpoints have plain http URLs.
@@ -50,6 +50,9 @@ type surface struct {
 
 // Mount adds the operations to an API, and the types of events to its document.
 func Mount(api huma.API, cfg SurfaceConfig) {
+	if cfg.Keep <= 0 {
+		cfg.Keep = defaultKeep
+	}
 	s := &surface{SurfaceConfig: cfg, known: names(cfg.Types)}
 	describe(api.OpenAPI(), cfg.Types)
 	s.mountOutbound(api)

@@ -361,10 +361,10 @@ func callDeaths() map[string]postDeath {
 				p.numbered()
 				p.create() // too late for what has happened
 			},
-			act: asked("POST", "/recover", map[string]any{"since": time.Unix(0, 0).UTC()}),
+			act: asked("POST", "/recover", map[string]any{"since": time.Now().Add(-time.Hour)}),
 			after: func(p *post) {
 				require.Zero(p.t, p.box.count("r1"))
-				p.must(http.StatusAccepted, "POST", "/recover", map[string]any{"since": time.Unix(0, 0).UTC()})
+				p.must(http.StatusAccepted, "POST", "/recover", map[string]any{"since": time.Now().Add(-time.Hour)})
 				p.arrived(1, 1)
 			},
 		},
