@@ -33,6 +33,10 @@ type call struct {
 	key *stored
 	who Principal // once it is let in
 
+	// proof is what of the key's the caller has shown to have: its hash, or the secret
+	// that signs, now or before a rotation.
+	proof []byte
+
 	body      []byte // once read
 	read      bool
 	signature *signature // of a signed request
@@ -51,6 +55,9 @@ func (g *Gate) middleware(rule Rule) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		c.ctx = huma.WithValue(ctx, principalKey{}, c.who)
+		if rule.Lasting {
+			c.ctx = huma.WithValue(c.ctx, lastingKey{}, c)
+		}
 		if writes(ctx.Method()) {
 			c.write(next)
 			return
@@ -165,16 +172,24 @@ func (c *call) byKey(text string) *problem.Problem {
 	if p := c.prove(key, text, sum, whole); p != nil {
 		return p
 	}
-	if !key.Good(c.now) {
-		return c.rule.ended()
-	}
-	if len(key.Addresses) > 0 && !slices.ContainsFunc(key.Addresses, func(n netip.Prefix) bool { return n.Contains(c.from) }) {
-		return elsewhere()
+	if p := c.usable(&key.Key, c.now); p != nil {
+		return p
 	}
 	if c.rule.Signed && key.Kind != Signed {
 		return unsigned()
 	}
 	c.who = Principal{Realm: key.Realm, KeyID: key.ID, Owner: key.Owner, Scopes: key.Scopes}
+	return nil
+}
+
+// usable returns nil if a key that the caller has is good, here and now.
+func (c *call) usable(key *Key, now time.Time) *problem.Problem {
+	if !key.Good(now) {
+		return c.rule.ended()
+	}
+	if len(key.Addresses) > 0 && !slices.ContainsFunc(key.Addresses, func(n netip.Prefix) bool { return n.Contains(c.from) }) {
+		return elsewhere()
+	}
 	return nil
 }
 
@@ -190,11 +205,13 @@ func (c *call) prove(key *stored, text string, sum [sha256.Size]byte, whole bool
 		return c.rule.invalid()
 	}
 	if proven := key.proven.Load(); proven != nil && hmac.Equal(proven[:], sum[:]) {
+		c.proof = key.Hash
 		return nil
 	}
 	for _, pepper := range c.gate.peppers {
 		hash := pepper.Hash(text)
 		if hmac.Equal(key.Hash, hash) {
+			c.proof = key.Hash
 			key.proven.Store(&sum)
 			return nil
 		}
@@ -202,6 +219,7 @@ func (c *call) prove(key *stored, text string, sum [sha256.Size]byte, whole bool
 			if key.OldUntil == nil || !c.now.Before(*key.OldUntil) {
 				return c.rule.ended()
 			}
+			c.proof = key.OldHash
 			return nil
 		}
 	}

@@ -88,6 +88,7 @@ func newHouse(t testing.TB, change ...func(*access.Config)) *house {
 		{"POST", "/pay", access.Rule{Surface: access.Custody, Scope: "transactions:write", Signed: true, Once: true}},
 		{"POST", "/asked", access.Rule{Surface: access.Own, Scope: "users:write", Ahead: true}},
 		{"GET", "/events", access.Rule{Surface: access.Own, Scope: "events:read"}},
+		{"GET", "/lasting", access.Rule{Surface: access.Own, Scope: "events:read", Lasting: true}},
 		{"DELETE", "/events/{id}", access.Rule{Surface: access.Own, Scope: "events:delete"}},
 		{"POST", "/tenants", access.Rule{Surface: access.Own, Master: true}},
 		{"GET", "/either", access.Rule{Surface: access.Own, Scope: "users:read", User: true}},

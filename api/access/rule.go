@@ -45,6 +45,10 @@ type Rule struct {
 	// Ahead says that the operation asks others before it writes: see InTwo.
 	Ahead bool
 
+	// Lasting says that the answer takes as long as its reader likes. The operation
+	// asks Still from time to time whether the caller would be let in yet.
+	Lasting bool
+
 	// Once makes the header Idempotency-Key mandatory. Every other POST honours it.
 	Once bool
 }
@@ -55,7 +59,7 @@ func (r Rule) byKey() bool { return r.Scope != "" || r.Master }
 // check returns an error unless the rule says one thing.
 func (r Rule) check() error {
 	switch {
-	case r.Public && (r.byKey() || r.User || r.Signed || r.Once || r.Ahead):
+	case r.Public && (r.byKey() || r.User || r.Signed || r.Once || r.Ahead || r.Lasting):
 		return errors.New("who lets everybody in asks nobody for anything")
 	case r.Probe && !r.Public:
 		return errors.New("a probe is public")
@@ -69,6 +73,8 @@ func (r Rule) check() error {
 		return errors.New("the master key needs no scope and stands alone")
 	case r.Signed && r.User:
 		return errors.New("a user token does not sign")
+	case r.Lasting && r.User:
+		return errors.New("a user token is not asked about again")
 	case strings.Contains(r.Scope, "*"):
 		return errors.New("a route needs one scope and not several")
 	case r.Scope != "":

@@ -95,8 +95,10 @@ func (c *call) verify(key *Key) *problem.Problem {
 		to, _, _ = strings.Cut(to, "?")
 	}
 	method := c.ctx.Method()
+	c.proof = key.Secret
 	good := hmac.Equal(s.mac, sign(key.Secret, s.stamp, method, to, c.body))
 	if !good && len(key.OldSecret) > 0 && key.OldUntil != nil && c.now.Before(*key.OldUntil) {
+		c.proof = key.OldSecret
 		good = hmac.Equal(s.mac, sign(key.OldSecret, s.stamp, method, to, c.body))
 	}
 	if !good {
