@@ -18,9 +18,9 @@ import (
 // be let in yet.
 func (h *house) lasts(t *testing.T, key access.Key, text string) func() error {
 	t.Helper()
-	var lasting context.Context
+	var still func() error
 	h.do = func(ctx context.Context) error {
-		lasting = ctx
+		still = func() error { return access.Still(ctx) }
 		return nil
 	}
 	r := h.request("GET", "/lasting", "", "X-API-Key", text)
@@ -29,7 +29,7 @@ func (h *house) lasts(t *testing.T, key access.Key, text string) func() error {
 	}
 	r.RemoteAddr = "10.1.2.3:4567"
 	require.Equal(t, http.StatusOK, h.serve(r).Code)
-	return func() error { return access.Still(lasting) }
+	return still
 }
 
 // Whatever ends a caller's right ends what it opened, a second later at most.

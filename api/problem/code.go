@@ -52,6 +52,7 @@ const (
 	BodyTooLarge        Code = "body_too_large"           // 413
 	UnsupportedMedia    Code = "unsupported_media"        // 415: send application/json
 	RateLimited         Code = "rate_limited"             // 429: see Retry-After
+	TooManyStreams      Code = "too_many_streams"         // 429: as many streams of events are open as may be
 	Internal            Code = "internal"                 // 500: our fault; the log has the cause
 	VenueUnavailable    Code = "venue_unavailable"        // 502 or 503: the venue does not answer now, or not in a way that can be read
 	Unavailable         Code = "unavailable"              // 503: not ready, or the answer took too long
@@ -66,6 +67,6 @@ func Codes() []Code {
 		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress, NoDestination, SignedRefused,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
 		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
-		RequestTimeout, RequestRunning, Exists, NoTreasury, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, Internal, VenueUnavailable, Unavailable,
+		RequestTimeout, RequestRunning, Exists, NoTreasury, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, TooManyStreams, Internal, VenueUnavailable, Unavailable,
 	}
 }

@@ -2,73 +2,39 @@ package webhook
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"tallyd/api/access"
 	"tallyd/api/problem"
-	"tallyd/indexer"
 )
 
 const (
-	streamBatch = 500
-
-	// A reader that nothing happens for is looked after at these times: for
-	// events that another process has numbered, and to see whether it is there.
-	streamPoll  = time.Second
+	// A stream that nothing happens for is looked after at these times: to see
+	// whether its caller would be let in yet, and whether its reader is there.
+	streamLook  = 500 * time.Millisecond
 	streamBeat  = 15 * time.Second
 	streamWrite = 10 * time.Second // for a reader to take what it is sent
-)
 
-// Events reads numbered events.
-type Events interface {
-	// EventsAfter returns up to limit events of a realm with a number above
-	// after, ascending, or none. Events that are not numbered yet are left
-	// out, so a reader that is past a number never misses a lower one.
-	EventsAfter(ctx context.Context, realm indexer.Realm, after int64, limit int) ([]indexer.Event, error)
-}
+	// StreamsOfRealm bounds the streams of a tenant and environment that are open at
+	// once in a process, so that no caller uses up its connections.
+	StreamsOfRealm = 32
+
+	// StreamsInAll bounds the streams that are open at once in a process.
+	StreamsInAll = 1024
+
+	streamRetry = 5 * time.Second // after which one that is too many may try again
+)
 
 // StreamPath is where events are streamed. A request for it takes as long as the
 // reader likes.
 const StreamPath = "/v1/events/stream"
-
-// Stream tells readers of events as they are numbered, as server-sent events.
-type Stream struct {
-	events Events
-
-	mu   sync.Mutex
-	news chan struct{} // closed when there may be some
-	done chan struct{} // closed at the end
-}
-
-// NewStream returns a Stream.
-func NewStream(events Events) *Stream {
-	return &Stream{events: events, news: make(chan struct{}), done: make(chan struct{})}
-}
-
-// Wake says that events may have been numbered.
-func (s *Stream) Wake() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	close(s.news)
-	s.news = make(chan struct{})
-}
-
-// End ends every stream, so that a server can shut down. Call it once.
-func (s *Stream) End() { close(s.done) }
-
-func (s *Stream) next() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.news
-}
 
 type streamInput struct {
 	After int64  `query:"after" minimum:"0" default:"0" doc:"Number of the last event you have; 0 for the beginning"`
@@ -80,13 +46,15 @@ type streamInput struct {
 func (s *Stream) Mount(api huma.API, gate Gate) {
 	op := huma.Operation{
 		OperationID: "StreamEvents", Method: http.MethodGet, Path: StreamPath, Tags: []string{"Events"},
-		Summary:     "Events after a number, as they happen",
-		Description: "Server-sent events: id is the number of the event, event its type, data what a webhook's body would be.",
+		Summary: "Events after a number, as they happen",
+		Description: "Server-sent events: id is the number of the event, event its type, data what a webhook's body would be. " +
+			"The stream ends when its key does, and when the daemon stops: connect again with Last-Event-ID. " +
+			"At most " + strconv.Itoa(StreamsOfRealm) + " streams of a tenant and environment are open at once.",
 		Responses: map[string]*huma.Response{strconv.Itoa(http.StatusOK): {
-			Description: "A stream that does not end", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+			Description: "A stream that does not end by itself", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}
-	huma.Register(api, gate.Guard(op, access.Rule{Surface: access.Own, Scope: "events:read"}), s.open)
+	huma.Register(api, gate.Guard(op, access.Rule{Surface: access.Own, Scope: "events:read", Lasting: true}), s.open)
 }
 
 func (s *Stream) open(ctx context.Context, in *streamInput) (*huma.StreamResponse, error) {
@@ -103,7 +71,13 @@ func (s *Stream) open(ctx context.Context, in *streamInput) (*huma.StreamRespons
 		filter = strings.Split(in.Types, ",")
 	}
 	realm := access.From(ctx).Realm
+	t, ok := s.enter(realm)
+	if !ok {
+		return nil, problem.New(http.StatusTooManyRequests, problem.TooManyStreams, "too many streams are open: close one, or try again later").
+			Header("Retry-After", strconv.Itoa(int(streamRetry/time.Second)))
+	}
 	return &huma.StreamResponse{Body: func(out huma.Context) {
+		defer s.leave(t)
 		w, ok := out.BodyWriter().(http.ResponseWriter)
 		if !ok {
 			return
@@ -114,37 +88,42 @@ func (s *Stream) open(ctx context.Context, in *streamInput) (*huma.StreamRespons
 		r := reader{w: w, control: http.NewResponseController(w)}
 		// The server's own limit on reading a request would end it.
 		_ = r.control.SetReadDeadline(time.Time{})
-		if err := s.run(ctx, r, realm, after, filter); err != nil {
+		if err := s.run(ctx, r, t, after, filter); err != nil {
 			problem.TrailOf(ctx).Cause = err
 		}
 	}}, nil
 }
 
-// run sends events until the reader has gone, or the stream has ended: then it
-// returns nil.
-func (s *Stream) run(ctx context.Context, r reader, realm indexer.Realm, after int64, filter []string) error {
+// run sends events until the reader has gone or the Stream has ended, and then returns
+// nil; or until the caller would be let in no longer.
+func (s *Stream) run(ctx context.Context, r reader, t *tail, after int64, filter []string) error {
 	if r.write(": tallyd\n\n") != nil {
 		return nil // the reader has gone
 	}
-	poll := time.NewTicker(streamPoll)
-	defer poll.Stop()
+	look := time.NewTicker(streamLook)
+	defer look.Stop()
 	said := time.Now()
 	for {
-		news := s.next() // before the look: what comes between is not missed
-		found, err := s.events.EventsAfter(ctx, realm, after, streamBatch)
-		if ctx.Err() != nil {
+		if s.ended() || ctx.Err() != nil {
+			return nil
+		}
+		news := t.next() // before the look: what comes between is not missed
+		found, err := s.read(ctx, t, after)
+		if ctx.Err() != nil || errors.Is(err, errOver) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read events: %w", err)
+			return err
 		}
+		// Last, since a reader may have waited for what it is given.
+		if err := access.Still(ctx); err != nil {
+			return fmt.Errorf("end a stream: %w", err)
+		}
+		after = found.reaches
 		text := strings.Builder{}
-		for _, e := range found {
-			after = e.Seq
-			if Wants(filter, e.Type) {
-				if err := format(&text, e); err != nil {
-					return err
-				}
+		for _, line := range found.lines {
+			if Wants(filter, line.kind) {
+				text.WriteString(line.text)
 			}
 		}
 		if text.Len() == 0 && time.Since(said) >= streamBeat {
@@ -156,29 +135,16 @@ func (s *Stream) run(ctx context.Context, r reader, realm indexer.Realm, after i
 			}
 			said = time.Now()
 		}
-		if len(found) == streamBatch {
+		if found.more {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-s.done:
-			return nil
 		case <-news:
-		case <-poll.C:
+		case <-look.C:
 		}
 	}
-}
-
-// format writes an event as it stands in a stream. JSON has no line breaks of its
-// own, and neither has a type.
-func format(text *strings.Builder, e indexer.Event) error {
-	data, err := json.Marshal(NewMessage(e))
-	if err != nil {
-		return fmt.Errorf("write event %d: %w", e.Seq, err)
-	}
-	fmt.Fprintf(text, "id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Type, data)
-	return nil
 }
 
 // reader is who a stream goes to.

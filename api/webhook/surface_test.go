@@ -62,8 +62,15 @@ func newDesk(t *testing.T) *desk {
 	server := httptest.NewUnstartedServer(router)
 	server.Config = api.NewServer(router, zerolog.Nop())
 	server.Start()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = d.stream.Run(ctx, zerolog.Nop())
+	}()
 	t.Cleanup(func() {
-		d.stream.End()
+		cancel()
+		<-ended
 		server.Close()
 	})
 	d.url = server.URL
@@ -350,9 +357,9 @@ func TestStream(t *testing.T) {
 	id, message := next()
 	require.Equal(t, "2", id)
 	require.Equal(t, "b", message.ResourceID)
+	// Of numbers that this process did not give it hears by itself.
 	began := time.Now()
 	d.happen("transfer.orphaned", "d")
-	d.stream.Wake()
 	id, message = next()
 	require.Equal(t, "4", id)
 	require.Equal(t, "transfer.orphaned", message.Type)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,6 +27,7 @@ type webhooks struct {
 	guard  *guard.Guard
 	client *http.Client
 	stream *webhook.Stream
+	log    zerolog.Logger
 }
 
 func newWebhooks(cfg config.Webhooks, s *store.Store, owner uuid.UUID, log zerolog.Logger) *webhooks {
@@ -36,7 +38,7 @@ func newWebhooks(cfg config.Webhooks, s *store.Store, owner uuid.UUID, log zerol
 	for _, port := range cfg.Ports {
 		rules.Ports = append(rules.Ports, uint16(port))
 	}
-	w := &webhooks{cfg: cfg, store: s, guard: guard.New(rules), stream: webhook.NewStream(s)}
+	w := &webhooks{cfg: cfg, store: s, guard: guard.New(rules), stream: webhook.NewStream(s), log: log}
 	w.client = w.guard.Client(guard.ClientOptions{Body: webhook.BodyLimit, Conns: webhook.MaxConcurrency})
 	w.Dispatcher = webhook.New(webhook.Config{
 		Outbox: s, Client: w.client, Refused: guard.ErrRefused, Owner: owner, Agent: userAgent(), Timeout: cfg.Timeout,
@@ -54,7 +56,11 @@ func userAgent() string { return "tallyd/" + version }
 func (w *webhooks) Run(ctx context.Context) error {
 	defer w.client.CloseIdleConnections()
 	// Streams end when the server is told to, or it would wait for them.
-	context.AfterFunc(ctx, w.stream.End)
+	var streaming sync.WaitGroup
+	defer streaming.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	streaming.Go(func() { _ = w.stream.Run(ctx, w.log) })
 	return w.Dispatcher.Run(ctx) //nolint:wrapcheck // it returns ctx's cause
 }
 
