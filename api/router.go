@@ -93,12 +93,11 @@ func New(cfg Config) (*Router, error) {
 	doc.Formats = map[string]huma.Format{"application/json": problem.StrictJSON(), "json": problem.StrictJSON()}
 	problem.Install(&doc)
 	doc.OnAddOperation = append(doc.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) {
-		// The library's own limit stands where an operation says none, and it refuses a
-		// body as long as the limit. Operations that take more say so.
-		const unsaid = 1 << 20
-		if op.MaxBodyBytes <= unsaid {
-			op.MaxBodyBytes = r.cfg.BodyLimit + 1
+		// What an operation says is its own, be it more or less than the operator's.
+		if op.MaxBodyBytes == access.BodyUnsaid {
+			op.MaxBodyBytes = r.cfg.BodyLimit
 		}
+		op.MaxBodyBytes++ // the library refuses a body as long as the limit
 		r.longest = max(r.longest, op.MaxBodyBytes)
 	})
 	r.api = humago.New(routeRecorder{r}, doc)

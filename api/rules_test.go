@@ -1,10 +1,13 @@
 package api_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -127,4 +130,31 @@ func TestJWKS(t *testing.T) {
 	require.NoError(t, err)
 	_, err = jwt.Parse(token.Raw, func(*jwt.Token) (any, error) { return ed25519.PublicKey(x), nil })
 	require.NoError(t, err, "whoever has the document can check a token")
+}
+
+// An operation that says how long its body may be is believed, whatever the operator
+// says of the others, and however short that is.
+func TestOwnBodyLimit(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, own := range []int64{0, 100, 1 << 20, 2 << 20} {
+		path := fmt.Sprintf("/v1/own/%d", own)
+		op := huma.Operation{OperationID: path, Method: http.MethodPost, Path: path, MaxBodyBytes: own}
+		huma.Register(d.router.Operations(), d.gate.Guard(op, access.Rule{Surface: access.Own, Scope: "users:write"}),
+			func(context.Context, *struct{ Body struct{} }) (*struct{}, error) { return &struct{}{}, nil })
+		limit := int(own)
+		if own == 0 {
+			limit = 1 << 10 // the operator's
+		}
+		send := func(size int) int {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader("{"+strings.Repeat(" ", size-2)+"}"))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("X-API-Key", master)
+			w := httptest.NewRecorder()
+			d.router.ServeHTTP(w, r)
+			return w.Code
+		}
+		require.Equal(t, http.StatusNoContent, send(limit), own)
+		require.Equal(t, http.StatusRequestEntityTooLarge, send(limit+1), own)
+	}
 }

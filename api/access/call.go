@@ -39,6 +39,7 @@ type call struct {
 
 	body      []byte // once read
 	read      bool
+	lent      bool       // it was long, and read before it was known whose it is
 	signature *signature // of a signed request
 }
 

@@ -74,6 +74,7 @@ type Gate struct {
 	limits   Limits
 	limiter  Limiter
 	told     *Local // who was written down lately for using up a budget
+	unproven *Local // addresses that sent long bodies which nobody has signed
 	proxies  proxies
 	open     bool
 	now      func() time.Time
@@ -111,7 +112,7 @@ func NewGate(cfg Config) (*Gate, error) {
 	if g.limiter == nil {
 		g.limiter = NewLocal(g.now)
 	}
-	g.told = NewLocal(g.now)
+	g.told, g.unproven = NewLocal(g.now), NewLocal(g.now)
 	if g.realm.Environment == "" {
 		g.realm.Environment = chains.Live
 	}

@@ -36,6 +36,9 @@ func (r Route) Pattern() string { return r.Method + " " + r.Path }
 func (g *Gate) Guard(op huma.Operation, rule Rule) huma.Operation {
 	g.declare(Route{Method: op.Method, Path: op.Path, ID: op.OperationID, Rule: rule})
 	describe(&op, rule)
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = BodyUnsaid
+	}
 	op.Middlewares = append(slices.Clone(op.Middlewares), g.middleware(rule), legible)
 	return op
 }

@@ -86,6 +86,7 @@ func newHouse(t testing.TB, change ...func(*access.Config)) *house {
 		{"GET", "/vaults", access.Rule{Surface: access.Custody, Scope: "vaults:read"}},
 		{"POST", "/vaults", access.Rule{Surface: access.Custody, Scope: "vaults:write"}},
 		{"POST", "/pay", access.Rule{Surface: access.Custody, Scope: "transactions:write", Signed: true, Once: true}},
+		{"POST", "/long", access.Rule{Surface: access.Custody, Scope: "transactions:write", Signed: true}},
 		{"POST", "/asked", access.Rule{Surface: access.Own, Scope: "users:write", Ahead: true}},
 		{"GET", "/events", access.Rule{Surface: access.Own, Scope: "events:read"}},
 		{"GET", "/lasting", access.Rule{Surface: access.Own, Scope: "events:read", Lasting: true}},
@@ -96,6 +97,9 @@ func newHouse(t testing.TB, change ...func(*access.Config)) *house {
 		{"GET", "/probe", access.Rule{Public: true, Probe: true}},
 	} {
 		op := huma.Operation{OperationID: one.method + one.path, Method: one.method, Path: one.path, MaxBodyBytes: 1 << 10}
+		if one.path == "/long" {
+			op.MaxBodyBytes = 1 << 20
+		}
 		if one.rule.Ahead {
 			huma.Register(api, h.gate.Guard(op, one.rule), h.answerAsked)
 		} else if one.method == http.MethodPost {

@@ -87,7 +87,7 @@ func (c *call) verify(key *Key) *problem.Problem {
 	if away := c.now.Sub(s.at).Abs(); away > SignatureWindow {
 		return stale()
 	}
-	if p := c.readBody(); p != nil {
+	if p := c.readUnproven(key); p != nil {
 		return p
 	}
 	to := target(c.ctx)
@@ -104,6 +104,7 @@ func (c *call) verify(key *Key) *problem.Problem {
 	if !good {
 		return badSignature()
 	}
+	c.proven()
 	c.signature = &s
 	return nil
 }

@@ -3,7 +3,9 @@ package access_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +201,74 @@ func TestBodyLimit(t *testing.T) {
 	} {
 		requireRefused(t, h.serve(r), 413, problem.BodyTooLarge, "request body is too large")
 	}
+}
+
+// counted is a body that counts what is read of it.
+type counted struct {
+	io.Reader
+	read int
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.read += n
+	return n, err
+}
+
+func (*counted) Close() error { return nil }
+
+// A long body is read before its signature is verified only for a key that may do what
+// is asked, and for a stranger who knows of such a key a few times a minute.
+func TestLongBodyOfStrangers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *access.Config) { c.Limits.Anonymous = 3 })
+	long := `{"name":"n"` + strings.Repeat(" ", 200<<10) + `}`
+	send := func(key access.Key, secret string, chunked bool) (answer, int) {
+		r := h.sign(key, secret, "POST", "/long", long)
+		body := &counted{Reader: strings.NewReader(long)}
+		r.Body = body
+		if chunked {
+			r.ContentLength = -1
+		}
+		return h.serve(r), body.read
+	}
+	for name, change := range map[string]func(*access.Key){
+		"Revoked":   func(key *access.Key) { key.RevokedAt = &start },
+		"Expired":   func(key *access.Key) { key.ExpiresAt = &start },
+		"Elsewhere": func(key *access.Key) { key.Addresses = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
+		"Scopeless": func(key *access.Key) { key.Scopes = []string{"transactions:read"} },
+	} {
+		key, secret := h.issue(signed)
+		change(&key)
+		h.put(key)
+		h.pass(time.Hour)
+		a, read := send(key, secret, false)
+		requireRefused(t, a, 413, problem.BodyTooLarge, "request body is too large")
+		require.Zero(t, read, name)
+		a, read = send(key, secret, true)
+		requireRefused(t, a, 413, problem.BodyTooLarge, "request body is too large")
+		require.LessOrEqual(t, read, 64<<10, name)
+	}
+
+	key, secret := h.issue(signed)
+	h.pass(time.Hour)
+	for range 10 {
+		a, _ := send(key, secret, true)
+		require.Equal(t, http.StatusOK, a.Code, "what is signed counts for nothing: %s", a.Body)
+		h.pass(2 * time.Second) // or the signature is the same
+	}
+	for range 3 {
+		a, read := send(key, "tly_live_another", false)
+		requireRefused(t, a, 401, problem.InvalidSignature, "Invalid signature")
+		require.Equal(t, len(long), read)
+	}
+	for _, chunked := range []bool{false, true} {
+		a, read := send(key, "tly_live_another", chunked)
+		requireRefused(t, a, 429, problem.RateLimited, "Too many requests")
+		require.Zero(t, read)
+	}
+	require.Equal(t, http.StatusOK, h.serve(h.sign(key, secret, "POST", "/long", good)).Code, "a short one is read")
+	h.pass(time.Minute)
+	a, _ := send(key, secret, false)
+	require.Equal(t, http.StatusOK, a.Code)
 }
