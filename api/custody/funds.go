@@ -2,7 +2,9 @@ package custody
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -10,6 +12,7 @@ import (
 	"tallyd/api/access"
 	"tallyd/api/problem"
 	"tallyd/chains"
+	"tallyd/indexer"
 	"tallyd/indexer/custody"
 )
 
@@ -137,8 +140,26 @@ func (s *surface) within(ctx context.Context, order custody.InternalOrder, addre
 		return nil, edge("read address", err)
 	}
 	w, err := s.Ordering.MoveWithin(ctx, order)
-	if err != nil {
+	switch {
+	case errors.Is(err, indexer.ErrNotFound):
+		return nil, s.unfound(ctx, order)
+	case err != nil:
 		return nil, withdrawalEdge("move within", err)
 	}
 	return &withdrawalOutput{Body: viewWithdrawal(w)}, nil
+}
+
+// unfound returns the problem of an order that names an asset or an address which is
+// not there.
+func (s *surface) unfound(ctx context.Context, order custody.InternalOrder) error {
+	if order.Kind == custody.KindSweep {
+		assets, err := s.Assets.EnabledAssets(ctx, order.Realm.Environment)
+		if err != nil {
+			return edge("list assets", err)
+		}
+		if !slices.ContainsFunc(assets, func(a custody.EnabledAsset) bool { return a.Chain == order.Chain && a.ID == order.Asset }) {
+			return notThere("assetId", "no such asset is enabled on this chain")
+		}
+	}
+	return notThere("address", "is none of your deposit addresses on this chain")
 }

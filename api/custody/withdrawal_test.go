@@ -13,6 +13,7 @@ import (
 
 	"tallyd/chains"
 	"tallyd/chains/chainstest"
+	"tallyd/indexer"
 	vaults "tallyd/indexer/custody"
 )
 
@@ -224,7 +225,9 @@ func TestWithdrawalProblems(t *testing.T) {
 	}
 	require.Equal(t, 404, d.call("GET", "/transactions/"+none+"/signing", "").status)
 	require.Equal(t, 404, d.call("GET", "/transactions/"+none+"/withdrawal", "").status)
-	require.Equal(t, 404, d.call("GET", "/transactions/fee-estimate?sourceWalletId="+none, "").status)
+	estimate := d.call("GET", "/transactions/fee-estimate?sourceWalletId="+none, "")
+	require.Equal(t, 404, estimate.status)
+	require.Equal(t, map[string]any{"sourceWalletId": []any{"no such wallet"}}, estimate.body["errors"])
 	require.Equal(t, "0 1.5 0", d.balance(wallet))
 	require.Len(t, d.events(), before)
 }
@@ -325,16 +328,26 @@ func TestSweepProblems(t *testing.T) {
 	}
 	own := wallet.text("depositAddress")
 	topUp := `{"network":"btc","address":"` + own + `","amount":"0"}`
-	for _, tt := range []struct{ path, body, code string }{
-		{"sweeps", sweep("stranger"), "not_found"},
-		{"sweeps", sweep("bad"), "invalid_input"},
-		{"sweeps", sweep(own), "no_treasury"},
-		{"gas-topups", topUp, "invalid_input"},
-		{"gas-topups", strings.Replace(topUp, `"0"`, `"1"`, 1), "no_treasury"},
-		{"gas-topups", strings.Replace(topUp, "btc", "nochain", 1), "not_found"},
-	} {
-		a := d.call("POST", "/v1/custody/"+tt.path, tt.body, "Idempotency-Key", uuid.NewString())
-		require.Equal(t, tt.code, a.text("code"), "%s: %s", tt.body, a.raw)
+	refused := func(path, body, code, field string) {
+		t.Helper()
+		a := d.call("POST", "/v1/custody/"+path, body, "Idempotency-Key", uuid.NewString())
+		require.Equal(t, code, a.text("code"), "%s: %s", body, a.raw)
+		if field != "" {
+			require.Contains(t, a.body["errors"], field, a.raw)
+			require.Len(t, a.body["errors"], 1, a.raw)
+		}
 	}
+	refused("sweeps", sweep("stranger"), "not_found", "address")
+	refused("sweeps", sweep("bad"), "invalid_input", "address")
+	refused("sweeps", sweep(own), "no_treasury", "")
+	refused("sweeps", strings.Replace(sweep(own), `"btc"`, `"nochain"`, 1), "not_found", "network")
+	refused("gas-topups", topUp, "invalid_input", "")
+	refused("gas-topups", strings.Replace(topUp, `"0"`, `"1"`, 1), "no_treasury", "")
+	refused("gas-topups", strings.Replace(topUp, "btc", "nochain", 1), "not_found", "network")
+	refused("gas-topups", strings.Replace(strings.Replace(topUp, own, "stranger", 1), `"0"`, `"1"`, 1), "not_found", "address")
+
+	require.NoError(t, d.SetTreasury(t.Context(), realm, "btc", indexer.WatchedScript{Script: []byte("till"), Address: "till"}))
+	refused("sweeps", strings.Replace(sweep(own), coin, "bip122:fake/token", 1), "not_found", "assetId")
+	refused("sweeps", sweep(own), "nothing_there", "address")
 	require.Equal(t, "idempotency_key_required", d.call("POST", "/v1/custody/sweeps", sweep("x")).text("code"))
 }

@@ -202,7 +202,12 @@ func (s *surface) native(ctx context.Context, realm indexer.Realm, chain string)
 			return a.Asset, nil
 		}
 	}
-	return chains.Asset{}, problem.Missing()
+	return chains.Asset{}, notThere("network", "no such chain in this environment")
+}
+
+// notThere is the problem of something that a field names and that is not there.
+func notThere(field, text string) error {
+	return problem.Missing().Say(field+": "+text).Field(field, text)
 }
 
 // withdrawalEdge turns an outcome of withdrawals into what the caller may know.
@@ -234,7 +239,8 @@ func withdrawalEdge(doing string, err error) error {
 	case errors.Is(err, custody.ErrNoTreasury):
 		return problem.New(http.StatusConflict, problem.NoTreasury, "no treasury is registered on this chain")
 	case errors.Is(err, custody.ErrNothingThere):
-		return refused("address", "the address holds nothing of the asset")
+		const text = "the address holds nothing of the asset"
+		return problem.New(http.StatusBadRequest, problem.NothingThere, text).Field("address", text)
 	case errors.Is(err, custody.ErrSettled):
 		return problem.New(http.StatusConflict, problem.TooLate, "the withdrawal is settled, or has nothing to replace")
 	}
@@ -305,6 +311,9 @@ func (s *surface) bump(ctx context.Context, in *TransactionPath) (*withdrawalOut
 func (s *surface) estimate(ctx context.Context, in *estimateInput) (*estimateOutput, error) {
 	realm := realmOf(ctx)
 	wallet, err := s.Wallets.Wallet(ctx, realm, in.Source)
+	if errors.Is(err, indexer.ErrNotFound) {
+		return nil, noWallet("sourceWalletId")
+	}
 	if err != nil {
 		return nil, edge("read wallet", err)
 	}

@@ -26,6 +26,7 @@ const (
 	VaultNotEmpty       Code = "vault_not_empty"          // 400: the vault holds something
 	NoAddress           Code = "no_address"               // 400: no deposit address can be given
 	NoDestination       Code = "destination_not_allowed"  // 400: not in the address book, or not yet, or an address of one's own
+	NothingThere        Code = "nothing_there"            // 400: the address holds nothing of what is to be swept
 	SignedRefused       Code = "signed_refused"           // 400: what was signed is not what was built; the text says which field
 	InvalidKey          Code = "invalid_key"              // 401: unknown API key
 	ExpiredKey          Code = "expired_key"              // 401: revoked or expired API key
@@ -64,7 +65,7 @@ func Codes() []Code {
 		BadRequest, InvalidInput, MissingKey, InvalidWallet, WalletConnected,
 		LoginRefused, KeyTooStrong, KeyUnverified, OtherLogin, InvalidCursor,
 		IdempotencyRequired, InvalidIdempotency, IdempotencyReused,
-		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress, NoDestination, SignedRefused,
+		InsufficientFunds, WalletFrozen, VaultArchived, VaultNotEmpty, NoAddress, NoDestination, NothingThere, SignedRefused,
 		InvalidKey, ExpiredKey, SignatureRequired, InvalidSignature, StaleTimestamp, ReplayedSignature,
 		InvalidToken, InsufficientScope, AddressRefused, CrossOwner, ScopeEscalation, NotFound, NoRoute, MethodNotAllowed,
 		RequestTimeout, RequestRunning, Exists, NoTreasury, NothingToSign, TooLate, KeyRotating, KeyEnded, BodyTooLarge, UnsupportedMedia, RateLimited, TooManyStreams, Internal, VenueUnavailable, Unavailable,
