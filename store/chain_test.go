@@ -183,6 +183,8 @@ func revoke(key *access.Key) error {
 
 func second[T any](_ T, err error) error { return err }
 
+func third[T, U any](_ T, _ U, err error) error { return err }
+
 // TestConnectAgain connects a wallet that another account has: its past is
 // known, and only what comes is told.
 func TestConnectAgain(t *testing.T) {

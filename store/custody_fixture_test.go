@@ -91,6 +91,26 @@ func (d *desk) newVault(t testing.TB) uuid.UUID {
 }
 
 // open opens a wallet of the chain's coin in a new vault.
+// whole is a list on one page.
+var whole = custody.Span{Limit: 1000}
+
+// paged returns a list read page by page.
+func paged[T any](t *testing.T, limit int, read func(span custody.Span) ([]T, *custody.Place, error)) []T {
+	t.Helper()
+	var all []T
+	for span := (custody.Span{Limit: limit}); ; {
+		found, next, err := read(span)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(found), limit)
+		all = append(all, found...)
+		if next == nil {
+			return all
+		}
+		require.Len(t, found, limit, "a page that is not the last is full")
+		span.After = next
+	}
+}
+
 func (d *desk) open(t testing.TB) custody.Wallet {
 	t.Helper()
 	return d.openIn(t, d.newVault(t), d.chain.Native.ID)

@@ -91,7 +91,7 @@ func (m *custodyModel) reread() {
 	vaults, _, err := m.b.Vaults(m.ctx(), m.b.realm, custody.VaultFilter{Limit: 1000})
 	require.NoError(m.t, err)
 	for _, v := range vaults {
-		found, err := m.b.VaultWallets(m.ctx(), m.b.realm, v.ID)
+		found, _, err := m.b.VaultWallets(m.ctx(), m.b.realm, v.ID, whole)
 		require.NoError(m.t, err)
 		for _, w := range found {
 			if _, known := m.index[w.ID]; !known {

@@ -224,10 +224,15 @@ func TestAddresses(t *testing.T) {
 	}
 	wg.Wait()
 	require.Len(t, given, 17)
-	list, err := d.WalletAddresses(ctx, d.realm, first.ID)
+	list, _, err := d.WalletAddresses(ctx, d.realm, first.ID, whole)
 	require.NoError(t, err)
 	require.Len(t, list, 17)
 	require.Equal(t, first.Address, list[0].Address)
+	for _, limit := range []int{1, 5, 16, 17} {
+		require.Equal(t, list, paged(t, limit, func(span custody.Span) ([]custody.Address, *custody.Place, error) {
+			return d.WalletAddresses(ctx, d.realm, first.ID, span)
+		}))
+	}
 
 	// Another key; then the first again, in another spelling.
 	d.register(t, "ypub")
@@ -279,7 +284,7 @@ func TestAddressFaults(t *testing.T) {
 			f.arm("create_wallet" + at)
 			_, err := d.CreateWallet(t.Context(), d.wallet(vault, d.chain.Native.ID), derive)
 			require.ErrorIs(t, err, errFault)
-			made, err := d.VaultWallets(t.Context(), d.realm, vault)
+			made, _, err := d.VaultWallets(t.Context(), d.realm, vault, whole)
 			require.NoError(t, err)
 			if at == store.AfterCommit {
 				require.Len(t, made, 1)
@@ -493,9 +498,9 @@ func TestCustodyRealms(t *testing.T) {
 		for name, err := range map[string]error{
 			"Vault":              second(d.Vault(ctx, realm, w.VaultID)),
 			"SetVaultStatus":     second(d.SetVaultStatus(ctx, realm, w.VaultID, custody.VaultArchived)),
-			"VaultWallets":       second(d.VaultWallets(ctx, realm, w.VaultID)),
+			"VaultWallets":       third(d.VaultWallets(ctx, realm, w.VaultID, whole)),
 			"Wallet":             second(d.Wallet(ctx, realm, w.ID)),
-			"WalletAddresses":    second(d.WalletAddresses(ctx, realm, w.ID)),
+			"WalletAddresses":    third(d.WalletAddresses(ctx, realm, w.ID, whole)),
 			"CreateWallet":       second(d.CreateWallet(ctx, stranger, derive)),
 			"CreateAddress":      second(d.CreateAddress(ctx, realm, w.ID, derive)),
 			"Deposit":            second(d.Deposit(ctx, realm, deposit.ID)),
@@ -767,4 +772,22 @@ func TestOneKeyOnTwoChains(t *testing.T) {
 	slices.Sort(given)
 	require.NotContains(t, given, "")
 	require.Len(t, slices.Compact(given), 20)
+}
+
+// The wallets of a vault page by page.
+func TestWalletPages(t *testing.T) {
+	t.Parallel()
+	e := newEVMDesk(t, depth(3))
+	vault := e.newVault(t)
+	coin, token := e.openIn(t, vault, e.chain.Native.ID), e.openIn(t, vault, e.token)
+	e.openIn(t, e.newVault(t), e.token) // of another vault
+	for _, limit := range []int{1, 2, 3} {
+		var ids []uuid.UUID
+		for _, w := range paged(t, limit, func(span custody.Span) ([]custody.Wallet, *custody.Place, error) {
+			return e.VaultWallets(t.Context(), e.realm, vault, span)
+		}) {
+			ids = append(ids, w.ID)
+		}
+		require.Equal(t, []uuid.UUID{coin.ID, token.ID}, ids)
+	}
 }

@@ -32,7 +32,7 @@ func TestLoad(t *testing.T) {
 		_, err = w.SendTest(ctx, w.realm, e.ID)
 		require.NoError(t, err)
 	}
-	endpoints, _, err := w.Endpoints(ctx, w.realm)
+	endpoints, _, err := w.Endpoints(ctx, w.realm, nil, 100)
 	require.NoError(t, err)
 	require.NoError(t, w.Disable(ctx, heard("", endpoints[0])))
 	require.NoError(t, w.Mark(ctx, heard("refused", endpoints[1])))

@@ -43,7 +43,7 @@ func TestFailureWithinARequest(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"ann"}, o.names(t, ctx))
-	endpoints, _, err := o.Endpoints(ctx, o.realm)
+	endpoints, _, err := o.Endpoints(ctx, o.realm, nil, 100)
 	require.NoError(t, err)
 	require.Len(t, endpoints, 1)
 	require.Equal(t, "https://example.com", endpoints[0].URL)

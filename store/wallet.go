@@ -34,11 +34,18 @@ func oneWallet(ctx context.Context, q *db.Queries, realm indexer.Realm, id uuid.
 }
 
 // VaultWallets implements custody.Wallets.
-func (s *Store) VaultWallets(ctx context.Context, realm indexer.Realm, vault uuid.UUID) ([]custody.Wallet, error) {
+func (s *Store) VaultWallets(ctx context.Context, realm indexer.Realm, vault uuid.UUID, span custody.Span) ([]custody.Wallet, *custody.Place, error) {
 	if _, err := s.Vault(ctx, realm, vault); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return wallets(ctx, s.queries(ctx), realm, db.WalletRowsParams{VaultID: &vault})
+	p := db.WalletRowsParams{VaultID: &vault, Rows: new(int32(span.Limit) + 1)} //nolint:gosec // checked at the edge
+	p.AfterAt, p.AfterID = placeOf(span.After)
+	found, err := wallets(ctx, s.queries(ctx), realm, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, next := page(found, span.Limit, func(w custody.Wallet) custody.Place { return custody.Place{Time: w.CreatedAt, ID: w.ID} })
+	return found, next, nil
 }
 
 // UserWallets implements custody.Wallets.
@@ -68,21 +75,25 @@ func wallets(ctx context.Context, q *db.Queries, realm indexer.Realm, which db.W
 }
 
 // WalletAddresses implements custody.Wallets.
-func (s *Store) WalletAddresses(ctx context.Context, realm indexer.Realm, wallet uuid.UUID) ([]custody.Address, error) {
+func (s *Store) WalletAddresses(ctx context.Context, realm indexer.Realm, wallet uuid.UUID, span custody.Span) ([]custody.Address, *custody.Place, error) {
 	q := s.queries(ctx)
 	at, err := q.WalletPlace(ctx, db.WalletPlaceParams{ID: wallet, Tenant: realm.Tenant, Environment: string(realm.Environment)})
 	if err != nil {
-		return nil, fmt.Errorf("find wallet: %w", orNotFound(err))
+		return nil, nil, fmt.Errorf("find wallet: %w", orNotFound(err))
 	}
-	rows, err := q.VaultAddresses(ctx, db.VaultAddressesParams{VaultID: at.VaultID, Chain: at.Chain})
+	p := db.VaultAddressesParams{VaultID: at.VaultID, Chain: at.Chain, Rows: int32(span.Limit) + 1} //nolint:gosec // checked at the edge
+	p.AfterAt, p.AfterID = placeOf(span.After)
+	rows, err := q.VaultAddresses(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("read addresses: %w", err)
+		return nil, nil, fmt.Errorf("read addresses: %w", err)
 	}
 	addresses := make([]custody.Address, 0, len(rows))
 	for _, row := range rows {
 		addresses = append(addresses, address(row))
 	}
-	return addresses, nil
+	// What belongs to a vault was given to it.
+	addresses, next := page(addresses, span.Limit, func(a custody.Address) custody.Place { return custody.Place{Time: *a.GivenAt, ID: a.ID} })
+	return addresses, next, nil
 }
 
 func address(row db.Address) custody.Address {

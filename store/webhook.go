@@ -84,13 +84,25 @@ func (s *Store) OutboundEndpoint(ctx context.Context, realm indexer.Realm) (webh
 }
 
 // Endpoints implements webhook.Endpoints.
-func (s *Store) Endpoints(ctx context.Context, realm indexer.Realm) ([]webhook.Endpoint, map[uuid.UUID]int64, error) {
+func (s *Store) Endpoints(ctx context.Context, realm indexer.Realm, after *uuid.UUID, limit int) ([]webhook.Endpoint, map[uuid.UUID]int64, error) {
 	q := s.queries(ctx)
-	rows, err := q.Endpoints(ctx, db.EndpointsParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	p := db.EndpointsParams{Tenant: realm.Tenant, Environment: string(realm.Environment), AfterID: after, Rows: int32(limit)} //nolint:gosec // checked at the edge
+	if after != nil {
+		at, err := q.EndpointPlace(ctx, db.EndpointPlaceParams{ID: *after, Tenant: p.Tenant, Environment: p.Environment})
+		if err != nil {
+			return nil, nil, fmt.Errorf("find endpoint: %w", orNotFound(err))
+		}
+		p.AfterAt = &at
+	}
+	rows, err := q.Endpoints(ctx, p)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read endpoints: %w", err)
 	}
-	counts, err := q.CountWaiting(ctx, db.CountWaitingParams{Tenant: realm.Tenant, Environment: string(realm.Environment)})
+	ids := make([]uuid.UUID, 0, len(rows))
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	counts, err := q.CountWaiting(ctx, ids)
 	if err != nil {
 		return nil, nil, fmt.Errorf("count waiting deliveries: %w", err)
 	}

@@ -341,7 +341,7 @@ func (w *till) unmine(t testing.TB, count int) {
 func (w *till) fund(t testing.TB, amounts ...int) custody.Wallet {
 	t.Helper()
 	wallet := w.open(t)
-	addresses, err := w.WalletAddresses(t.Context(), w.realm, wallet.ID)
+	addresses, _, err := w.WalletAddresses(t.Context(), w.realm, wallet.ID, whole)
 	require.NoError(t, err)
 	var match chains.Match
 	for _, amount := range amounts {

@@ -163,6 +163,19 @@ type Page struct {
 	Cursor string `query:"cursor" maxLength:"100" doc:"nextCursor of the page before"`
 }
 
+// LongPage narrows a list that had no pages once: who does not ask for them is given
+// the longest. It is exported as Page is.
+type LongPage struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"500" doc:"Entries on a page"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"nextCursor of the page before"`
+}
+
+// span returns the part of a list that a page is.
+func (p LongPage) span() (custody.Span, error) {
+	after, err := place(p.Cursor)
+	return custody.Span{After: after, Limit: p.Limit}, err
+}
+
 // text returns a problem unless a query parameter is one that a text can have.
 func text(field, value string) error {
 	if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {

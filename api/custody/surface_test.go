@@ -331,20 +331,40 @@ func TestLists(t *testing.T) {
 		ids = append(ids, d.made("/vaults", `{"name":"v","metadata":{"n": 12345678901234567890}}`).text("id"))
 	}
 	require.Contains(t, d.call("GET", "/vaults/"+ids[0], "").raw, `{"n":12345678901234567890}`, "no number of it was read")
-	var paged []string
-	for cursor := ""; ; {
-		a := d.call("GET", "/vaults?limit=1&cursor="+cursor, "")
-		require.Equal(t, 200, a.status, a.raw)
-		for _, v := range a.list("vaults") {
-			paged = append(paged, v["id"].(string))
-		}
-		if cursor = a.text("nextCursor"); cursor == "" {
-			break
+	paged := func(path, list string) (ids []string) {
+		for cursor := ""; ; {
+			a := d.call("GET", path+"?limit=1&cursor="+cursor, "")
+			require.Equal(t, 200, a.status, a.raw)
+			require.LessOrEqual(t, len(a.list(list)), 1)
+			for _, v := range a.list(list) {
+				ids = append(ids, v["id"].(string))
+			}
+			if cursor = a.text("nextCursor"); cursor == "" {
+				return ids
+			}
 		}
 	}
-	require.Equal(t, ids, paged)
+	require.Equal(t, ids, paged("/vaults", "vaults"))
 
 	w := d.wallet()
+	addresses := "/wallets/" + w.text("id") + "/addresses"
+	for range 60 {
+		d.made(addresses, "")
+	}
+	all := d.call("GET", addresses, "")
+	require.Len(t, all.list("addresses"), 61, "who asks for no pages gets a long one")
+	require.Nil(t, all.body["nextCursor"])
+	ids = nil
+	for _, a := range all.list("addresses") {
+		ids = append(ids, a["id"].(string))
+	}
+	require.Equal(t, ids, paged("/v1"+addresses, "addresses"))
+	wallets := "/vaults/" + w.text("vaultId") + "/wallets"
+	require.Equal(t, []string{w.text("id")}, paged(wallets, "wallets"))
+	for _, path := range []string{addresses, wallets} {
+		require.Equal(t, "invalid_cursor", d.call("GET", path+"?cursor=x", "").text("code"))
+		require.Equal(t, 400, d.call("GET", path+"?limit=501", "").status)
+	}
 	d.mine("ab", pays("1", w.text("depositAddress"), 500), pays("2", w.text("depositAddress"), 700))
 	for path, want := range map[string]int{
 		"/v1/deposits?state=confirming,credited":         2,

@@ -82,10 +82,19 @@ type (
 		VaultPath
 		WalletPath
 	}
+	listWalletsInput struct {
+		VaultPath
+		LongPage
+	}
+	listAddressesInput struct {
+		WalletPath
+		LongPage
+	}
 	walletOutput  struct{ Body walletView }
 	walletsOutput struct {
 		Body struct {
 			Wallets []walletView `json:"wallets" nullable:"false" doc:"Oldest first"`
+			Next    *string      `json:"nextCursor" nullable:"true" doc:"cursor of the next page, null if there is none"`
 		}
 	}
 	balanceOutput   struct{ Body balanceView }
@@ -93,6 +102,7 @@ type (
 	addressesOutput struct {
 		Body struct {
 			Addresses []addressView `json:"addresses" nullable:"false" doc:"Oldest first; all of them stay good"`
+			Next      *string       `json:"nextCursor" nullable:"true" doc:"cursor of the next page, null if there is none"`
 		}
 	}
 )
@@ -133,13 +143,17 @@ func (s *surface) createWallet(ctx context.Context, in *createWalletInput) (*wal
 	return &walletOutput{Body: viewWallet(w)}, nil
 }
 
-func (s *surface) listWallets(ctx context.Context, in *VaultPath) (*walletsOutput, error) {
-	found, err := s.Wallets.VaultWallets(ctx, realmOf(ctx), in.Vault)
+func (s *surface) listWallets(ctx context.Context, in *listWalletsInput) (*walletsOutput, error) {
+	span, err := in.span()
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.Wallets.VaultWallets(ctx, realmOf(ctx), in.Vault, span)
 	if err != nil {
 		return nil, edge("list wallets", err)
 	}
 	out := &walletsOutput{}
-	out.Body.Wallets = make([]walletView, 0, len(found))
+	out.Body.Wallets, out.Body.Next = make([]walletView, 0, len(found)), cursor(next)
 	for _, w := range found {
 		out.Body.Wallets = append(out.Body.Wallets, viewWallet(w))
 	}
@@ -173,13 +187,17 @@ func (s *surface) getBalance(ctx context.Context, in *WalletPath) (*balanceOutpu
 	return &balanceOutput{Body: viewBalance(w.Asset, w.Balance)}, nil
 }
 
-func (s *surface) listAddresses(ctx context.Context, in *WalletPath) (*addressesOutput, error) {
-	found, err := s.Wallets.WalletAddresses(ctx, realmOf(ctx), in.Wallet)
+func (s *surface) listAddresses(ctx context.Context, in *listAddressesInput) (*addressesOutput, error) {
+	span, err := in.span()
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.Wallets.WalletAddresses(ctx, realmOf(ctx), in.Wallet, span)
 	if err != nil {
 		return nil, edge("list addresses", err)
 	}
 	out := &addressesOutput{}
-	out.Body.Addresses = make([]addressView, 0, len(found))
+	out.Body.Addresses, out.Body.Next = make([]addressView, 0, len(found)), cursor(next)
 	for _, a := range found {
 		out.Body.Addresses = append(out.Body.Addresses, viewAddress(a))
 	}

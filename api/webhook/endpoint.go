@@ -105,9 +105,11 @@ type Endpoints interface {
 	// indexer.ErrNotFound.
 	OutboundEndpoint(ctx context.Context, realm indexer.Realm) (Endpoint, error)
 
-	// Endpoints returns all endpoints of a realm, oldest first, and how many
-	// deliveries each has waiting; one without any is not in the map.
-	Endpoints(ctx context.Context, realm indexer.Realm) ([]Endpoint, map[uuid.UUID]int64, error)
+	// Endpoints returns up to limit endpoints of a realm, oldest first, behind
+	// another one unless after is nil, and how many deliveries each has waiting;
+	// one without any is not in the map. It returns indexer.ErrNotFound if that
+	// other one is not there; a deleted one is, for a while.
+	Endpoints(ctx context.Context, realm indexer.Realm, after *uuid.UUID, limit int) ([]Endpoint, map[uuid.UUID]int64, error)
 
 	// ChangeEndpoint locks an endpoint, lets change edit it, and stores URL,
 	// description, events, order, concurrency and state. It returns what it is

@@ -77,6 +77,10 @@ type (
 			Overlap *int64 `json:"overlap_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"How long old secrets sign beside the new one; 86400 unless given"`
 		}
 	}
+	listEndpointsInput struct {
+		After string `query:"after" format:"uuid" doc:"next of the page before"`
+		Limit int    `query:"limit" minimum:"1" maximum:"500" default:"500" doc:"Endpoints on a page"`
+	}
 	endpointOutput       struct{ Body EndpointView }
 	createEndpointOutput struct {
 		Body struct {
@@ -91,7 +95,8 @@ type (
 	}
 	endpointsOutput struct {
 		Body struct {
-			Endpoints []waitingView `json:"endpoints" nullable:"false"`
+			Endpoints []waitingView `json:"endpoints" nullable:"false" doc:"Oldest first"`
+			Next      *uuid.UUID    `json:"next" format:"uuid" nullable:"true" doc:"after of the next page, null if there is none"`
 		}
 	}
 	waitingView struct {
@@ -139,12 +144,27 @@ func (s *surface) createEndpoint(ctx context.Context, in *createEndpointInput) (
 	return out, nil
 }
 
-func (s *surface) listEndpoints(ctx context.Context, _ *struct{}) (*endpointsOutput, error) {
-	all, waiting, err := s.Endpoints.Endpoints(ctx, realmOf(ctx))
-	if err != nil {
+func (s *surface) listEndpoints(ctx context.Context, in *listEndpointsInput) (*endpointsOutput, error) {
+	var after *uuid.UUID
+	if in.After != "" {
+		id, err := uuid.Parse(in.After)
+		if err != nil {
+			return nil, problem.Invalid("after", "expected an id")
+		}
+		after = &id
+	}
+	all, waiting, err := s.Endpoints.Endpoints(ctx, realmOf(ctx), after, in.Limit+1)
+	switch {
+	case errors.Is(err, indexer.ErrNotFound):
+		return nil, problem.Invalid("after", "no such endpoint")
+	case err != nil:
 		return nil, fmt.Errorf("list endpoints: %w", err)
 	}
 	out := &endpointsOutput{}
+	if len(all) > in.Limit {
+		all = all[:in.Limit]
+		out.Body.Next = &all[in.Limit-1].ID
+	}
 	out.Body.Endpoints = make([]waitingView, 0, len(all))
 	for _, e := range all {
 		out.Body.Endpoints = append(out.Body.Endpoints, waitingView{EndpointView: view(e), Waiting: waiting[e.ID]})

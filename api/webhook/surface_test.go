@@ -142,6 +142,54 @@ func TestOutbound(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 }
 
+// Endpoints page by page.
+func TestEndpointPages(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const path = "/v1/webhooks/endpoints"
+	var ids []string
+	for range 5 {
+		_, made := d.call(http.MethodPost, path, `{"url":"https://example.com/"}`)
+		ids = append(ids, made["id"].(string))
+	}
+	list := func(query string) (found []string, next string) {
+		status, answer := d.call(http.MethodGet, path+query, "")
+		require.Equal(t, http.StatusOK, status, answer)
+		for _, e := range answer["endpoints"].([]any) {
+			found = append(found, e.(map[string]any)["id"].(string))
+		}
+		next, _ = answer["next"].(string)
+		return found, next
+	}
+	found, next := list("")
+	require.Equal(t, ids, found, "who asks for no pages gets a long one")
+	require.Empty(t, next)
+	var paged []string
+	for query := "?limit=2"; ; query = "?limit=2&after=" + next {
+		found, next = list(query)
+		require.LessOrEqual(t, len(found), 2)
+		if paged = append(paged, found...); next == "" {
+			break
+		}
+	}
+	require.Equal(t, ids, paged)
+	found, next = list("?limit=5")
+	require.Len(t, found, 5)
+	require.Empty(t, next, "nothing is behind it")
+
+	status, _ := d.call(http.MethodDelete, path+"/"+ids[1], "")
+	require.Equal(t, http.StatusNoContent, status)
+	found, _ = list("?after=" + ids[1])
+	require.Equal(t, ids[2:], found, "one that was deleted meanwhile is a place yet")
+	for _, bad := range []string{"x", "00000000-0000-0000-0000-000000000001"} {
+		status, answer := d.call(http.MethodGet, path+"?after="+bad, "")
+		require.Equal(t, http.StatusBadRequest, status)
+		require.Contains(t, answer["errors"], "after")
+	}
+	status, _ = d.call(http.MethodGet, path+"?after="+ids[0], "", "X-Environment", "live")
+	require.Equal(t, http.StatusBadRequest, status, "it is another realm's")
+}
+
 func TestURLs(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

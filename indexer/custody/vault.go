@@ -39,6 +39,12 @@ type Place struct {
 	ID   uuid.UUID
 }
 
+// Span is a part of a list: so many entries, behind a place.
+type Span struct {
+	After *Place // nil for the beginning
+	Limit int
+}
+
 // VaultFilter narrows a list of vaults.
 type VaultFilter struct {
 	ExternalID string      // "" for all

@@ -60,17 +60,18 @@ type Wallets interface {
 	// Wallet returns one wallet, or indexer.ErrNotFound.
 	Wallet(ctx context.Context, realm indexer.Realm, id uuid.UUID) (Wallet, error)
 
-	// VaultWallets returns the wallets of a vault, oldest first, or
-	// indexer.ErrNotFound.
-	VaultWallets(ctx context.Context, realm indexer.Realm, vault uuid.UUID) ([]Wallet, error)
+	// VaultWallets returns wallets of a vault, oldest first, and the place after
+	// which the next ones begin, nil if there are none; or indexer.ErrNotFound.
+	VaultWallets(ctx context.Context, realm indexer.Realm, vault uuid.UUID, span Span) ([]Wallet, *Place, error)
 
 	// UserWallets returns the wallets of all vaults that are part of a user's
 	// totals, oldest first, or none.
 	UserWallets(ctx context.Context, realm indexer.Realm, user uuid.UUID) ([]Wallet, error)
 
-	// WalletAddresses returns the addresses a wallet is paid at, oldest first,
-	// or indexer.ErrNotFound.
-	WalletAddresses(ctx context.Context, realm indexer.Realm, wallet uuid.UUID) ([]Address, error)
+	// WalletAddresses returns addresses a wallet is paid at, oldest first, and the
+	// place after which the next ones begin, nil if there are none; or
+	// indexer.ErrNotFound.
+	WalletAddresses(ctx context.Context, realm indexer.Realm, wallet uuid.UUID, span Span) ([]Address, *Place, error)
 }
 
 // EnabledAsset is an asset that wallets may be opened for.

@@ -459,17 +459,28 @@ SELECT id, tenant, environment, chain, script_id, address, purpose, key_id, bran
 FROM addresses
 WHERE vault_id = $1::uuid
 AND chain = $2
+AND ($3::timestamptz IS NULL OR (given_at, id) > ($3::timestamptz, $4::uuid))
 ORDER BY given_at, id
+LIMIT $5
 `
 
 type VaultAddressesParams struct {
 	VaultID uuid.UUID
 	Chain   string
+	AfterAt *time.Time
+	AfterID *uuid.UUID
+	Rows    int32
 }
 
 // VaultAddresses returns the addresses of a vault on a chain, oldest first.
 func (q *Queries) VaultAddresses(ctx context.Context, arg VaultAddressesParams) ([]Address, error) {
-	rows, err := q.db.Query(ctx, vaultAddresses, arg.VaultID, arg.Chain)
+	rows, err := q.db.Query(ctx, vaultAddresses,
+		arg.VaultID,
+		arg.Chain,
+		arg.AfterAt,
+		arg.AfterID,
+		arg.Rows,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -429,7 +429,9 @@ LEFT JOIN LATERAL (
 ) AS a ON true
 WHERE w.tenant = $4
 AND w.environment = $5
+AND ($6::timestamptz IS NULL OR (w.created_at, w.id) > ($6::timestamptz, $7::uuid))
 ORDER BY w.created_at, w.id
+LIMIT $8::int
 `
 
 type WalletRowsParams struct {
@@ -438,6 +440,9 @@ type WalletRowsParams struct {
 	UserID      *uuid.UUID
 	Tenant      string
 	Environment string
+	AfterAt     *time.Time
+	AfterID     *uuid.UUID
+	Rows        *int32
 }
 
 type WalletRowsRow struct {
@@ -455,7 +460,7 @@ type WalletRowsRow struct {
 
 // WalletRows returns wallets of a realm, oldest first: one, those of a vault, or
 // those of all vaults of a user. Which, is a list of ids and no OR, for which every
-// wallet would be read.
+// wallet would be read. Without rows it returns all.
 func (q *Queries) WalletRows(ctx context.Context, arg WalletRowsParams) ([]WalletRowsRow, error) {
 	rows, err := q.db.Query(ctx, walletRows,
 		arg.ID,
@@ -463,6 +468,9 @@ func (q *Queries) WalletRows(ctx context.Context, arg WalletRowsParams) ([]Walle
 		arg.UserID,
 		arg.Tenant,
 		arg.Environment,
+		arg.AfterAt,
+		arg.AfterID,
+		arg.Rows,
 	)
 	if err != nil {
 		return nil, err

@@ -575,28 +575,21 @@ func (q *Queries) CountSecrets(ctx context.Context, endpointID uuid.UUID) (int64
 
 const countWaiting = `-- name: CountWaiting :many
 SELECT
-    d.endpoint_id,
+    endpoint_id,
     count(*) AS waiting
-FROM deliveries AS d
-JOIN endpoints AS p ON p.id = d.endpoint_id
-WHERE p.tenant = $1
-AND p.environment = $2
-GROUP BY d.endpoint_id
+FROM deliveries
+WHERE endpoint_id = ANY($1::uuid[])
+GROUP BY endpoint_id
 `
-
-type CountWaitingParams struct {
-	Tenant      string
-	Environment string
-}
 
 type CountWaitingRow struct {
 	EndpointID uuid.UUID
 	Waiting    int64
 }
 
-// CountWaiting counts what is still to be sent to each endpoint of a realm.
-func (q *Queries) CountWaiting(ctx context.Context, arg CountWaitingParams) ([]CountWaitingRow, error) {
-	rows, err := q.db.Query(ctx, countWaiting, arg.Tenant, arg.Environment)
+// CountWaiting counts what is still to be sent to each of some endpoints.
+func (q *Queries) CountWaiting(ctx context.Context, endpoints []uuid.UUID) ([]CountWaitingRow, error) {
+	rows, err := q.db.Query(ctx, countWaiting, endpoints)
 	if err != nil {
 		return nil, err
 	}
@@ -1024,6 +1017,29 @@ func (q *Queries) Endpoint(ctx context.Context, arg EndpointParams) (Endpoint, e
 	return i, err
 }
 
+const endpointPlace = `-- name: EndpointPlace :one
+SELECT created_at
+FROM endpoints
+WHERE id = $1
+AND tenant = $2
+AND environment = $3
+`
+
+type EndpointPlaceParams struct {
+	ID          uuid.UUID
+	Tenant      string
+	Environment string
+}
+
+// EndpointPlace returns where an endpoint of a realm stands in their list, a deleted
+// one too.
+func (q *Queries) EndpointPlace(ctx context.Context, arg EndpointPlaceParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, endpointPlace, arg.ID, arg.Tenant, arg.Environment)
+	var created_at time.Time
+	err := row.Scan(&created_at)
+	return created_at, err
+}
+
 const endpointSecrets = `-- name: EndpointSecrets :many
 SELECT
     p.version,
@@ -1070,17 +1086,28 @@ FROM endpoints
 WHERE tenant = $1
 AND environment = $2
 AND deleted_at IS NULL
+AND ($3::timestamptz IS NULL OR (created_at, id) > ($3::timestamptz, $4::uuid))
 ORDER BY created_at, id
+LIMIT $5
 `
 
 type EndpointsParams struct {
 	Tenant      string
 	Environment string
+	AfterAt     *time.Time
+	AfterID     *uuid.UUID
+	Rows        int32
 }
 
-// Endpoints returns the endpoints of a realm, oldest first.
+// Endpoints returns endpoints of a realm, oldest first.
 func (q *Queries) Endpoints(ctx context.Context, arg EndpointsParams) ([]Endpoint, error) {
-	rows, err := q.db.Query(ctx, endpoints, arg.Tenant, arg.Environment)
+	rows, err := q.db.Query(ctx, endpoints,
+		arg.Tenant,
+		arg.Environment,
+		arg.AfterAt,
+		arg.AfterID,
+		arg.Rows,
+	)
 	if err != nil {
 		return nil, err
 	}

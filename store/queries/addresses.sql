@@ -118,7 +118,9 @@ SELECT *
 FROM addresses
 WHERE vault_id = @vault_id::uuid
 AND chain = @chain
-ORDER BY given_at, id;
+AND (sqlc.narg('after_at')::timestamptz IS NULL OR (given_at, id) > (sqlc.narg('after_at')::timestamptz, sqlc.narg('after_id')::uuid))
+ORDER BY given_at, id
+LIMIT @rows;
 
 -- name: HasAddress :one
 -- HasAddress tells whether a vault has an address on a chain.

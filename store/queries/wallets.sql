@@ -7,7 +7,7 @@ ON CONFLICT (vault_id, asset_id) DO NOTHING;
 -- name: WalletRows :many
 -- WalletRows returns wallets of a realm, oldest first: one, those of a vault, or
 -- those of all vaults of a user. Which, is a list of ids and no OR, for which every
--- wallet would be read.
+-- wallet would be read. Without rows it returns all.
 SELECT
     sqlc.embed(w),
     v.status AS vault_status,
@@ -51,7 +51,9 @@ LEFT JOIN LATERAL (
 ) AS a ON true
 WHERE w.tenant = @tenant
 AND w.environment = @environment
-ORDER BY w.created_at, w.id;
+AND (sqlc.narg('after_at')::timestamptz IS NULL OR (w.created_at, w.id) > (sqlc.narg('after_at')::timestamptz, sqlc.narg('after_id')::uuid))
+ORDER BY w.created_at, w.id
+LIMIT sqlc.narg('rows')::int;
 
 -- name: WalletPlace :one
 -- WalletPlace returns where a wallet of a realm is.

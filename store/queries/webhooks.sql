@@ -60,14 +60,25 @@ AND environment = @environment
 AND outbound
 AND deleted_at IS NULL;
 
+-- name: EndpointPlace :one
+-- EndpointPlace returns where an endpoint of a realm stands in their list, a deleted
+-- one too.
+SELECT created_at
+FROM endpoints
+WHERE id = @id
+AND tenant = @tenant
+AND environment = @environment;
+
 -- name: Endpoints :many
--- Endpoints returns the endpoints of a realm, oldest first.
+-- Endpoints returns endpoints of a realm, oldest first.
 SELECT *
 FROM endpoints
 WHERE tenant = @tenant
 AND environment = @environment
 AND deleted_at IS NULL
-ORDER BY created_at, id;
+AND (sqlc.narg('after_at')::timestamptz IS NULL OR (created_at, id) > (sqlc.narg('after_at')::timestamptz, sqlc.narg('after_id')::uuid))
+ORDER BY created_at, id
+LIMIT @rows;
 
 -- name: ChangeEndpoint :one
 -- ChangeEndpoint writes what its owner can change. Who enables an endpoint says
@@ -716,12 +727,10 @@ ORDER BY e.seq
 ON CONFLICT DO NOTHING;
 
 -- name: CountWaiting :many
--- CountWaiting counts what is still to be sent to each endpoint of a realm.
+-- CountWaiting counts what is still to be sent to each of some endpoints.
 SELECT
-    d.endpoint_id,
+    endpoint_id,
     count(*) AS waiting
-FROM deliveries AS d
-JOIN endpoints AS p ON p.id = d.endpoint_id
-WHERE p.tenant = @tenant
-AND p.environment = @environment
-GROUP BY d.endpoint_id;
+FROM deliveries
+WHERE endpoint_id = ANY(@endpoints::uuid[])
+GROUP BY endpoint_id;
