@@ -23,7 +23,8 @@ type Chain struct {
 	// for and must agree on. Required.
 	Network string `yaml:"network"`
 	// Environment is live or test: the keys of one never see chains of the other.
-	// It is not read off the network. Default live.
+	// It is not read off the network, but a test network that is live is warned of.
+	// Default live.
 	Environment string `yaml:"environment"`
 	// Upstreams are the nodes of this chain, the preferred one first. At least one.
 	// Nothing is credited while they stand on different branches.

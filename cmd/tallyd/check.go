@@ -26,7 +26,7 @@ func checkCommand() *cobra.Command {
 		Short: "Check the settings and what every node can do",
 		Long: `Check loads the settings, asks every upstream of every chain what it can do, and
 prints a table. Nothing is written and no database is opened. What tallyd serve needs and
-the settings lack is said below the table.
+the settings lack is said below the table, and so is a test network whose environment is live.
 
 It ends with status 1 if a chain has no node that answers for its network.`,
 		Example: `  tallyd check --config tallyd.yaml
@@ -49,6 +49,9 @@ It ends with status 1 if a chain has no node that answers for its network.`,
 				return err
 			}
 			err = check(cmd.Context(), cfg, cmd.OutOrStdout())
+			for _, slug := range misplaced(cfg) {
+				fmt.Fprintf(cmd.OutOrStdout(), "\nchain %s is of a test network and its environment is live: set chains.%s.environment to test, or its coins count as live money\n", slug, slug)
+			}
 			if missing := cfg.Missing(serveNeeds()...); missing != nil && len(cfg.Chains) > 0 {
 				fmt.Fprintf(cmd.OutOrStdout(), "\ntallyd serve will not start with these settings:\n%v\n", missing)
 			}

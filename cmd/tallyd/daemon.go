@@ -67,6 +67,7 @@ func run(ctx context.Context, cfg config.Config, listener net.Listener, log zero
 		asked: newVenueTraffic(),
 	}
 	d.faults.Store(-1)
+	warnMisplaced(cfg, log)
 	var err error
 	if d.prices, err = newPricing(cfg.Prices, log); err != nil {
 		return err
