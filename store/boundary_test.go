@@ -23,7 +23,7 @@ import (
 func alone() map[string]string {
 	const row, lease, tidy = "it writes one row that stands alone", "a lease runs out", "it is done again within the hour"
 	return map[string]string{
-		"CreateTenant": row, "CreateUser": row, "RenameUser": row,
+		"CreateTenant": row, "SetTenantAssets": row, "CreateUser": row, "RenameUser": row,
 		"CreateKey": row, "TouchKeys": row, "Fresh": row, "Record": row, "DescribeNFT": row, "FailNFT": row,
 		"Write": "a request is claimed before it begins, and nothing else is", "Kept": "it reads",
 		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "RenewStream": lease, "LeaveNumbering": lease, "ClaimNFTs": lease, "ClaimReading": lease,

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/api/access"
 	"tallyd/chains"
 	"tallyd/indexer"
 	"tallyd/indexer/custody"
@@ -439,11 +440,11 @@ func TestVaults(t *testing.T) {
 	wallets, err := d.UserWallets(ctx, d.realm, d.user)
 	require.NoError(t, err)
 	require.Len(t, wallets, 1)
-	assets, err := d.EnabledAssets(ctx, chains.Test)
+	assets, err := d.ListedAssets(ctx, chains.Test)
 	require.NoError(t, err)
 	require.Len(t, assets, 1)
 	require.Equal(t, d.chain.Slug, assets[0].Chain)
-	none, err := d.EnabledAssets(ctx, chains.Live)
+	none, err := d.ListedAssets(ctx, chains.Live)
 	require.NoError(t, err)
 	require.Empty(t, none)
 }
@@ -790,4 +791,61 @@ func TestWalletPages(t *testing.T) {
 		}
 		require.Equal(t, []uuid.UUID{coin.ID, token.ID}, ids)
 	}
+}
+
+// A tenant opens wallets for what the operator lets it hold, and keeps those it has.
+func TestTenantAssets(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	e := newEVMDesk(t, depth(3))
+	native := e.chain.Native.ID
+	enabled := func() []chains.AssetID {
+		found, err := e.EnabledAssets(ctx, e.realm)
+		require.NoError(t, err)
+		var ids []chains.AssetID
+		for _, a := range found {
+			ids = append(ids, a.ID)
+		}
+		return ids
+	}
+	all := enabled()
+	require.Equal(t, []chains.AssetID{native, e.token}, all)
+	vault := e.newVault(t)
+	open := e.openIn(t, vault, e.token)
+
+	set := func(id string, assets ...chains.AssetID) error {
+		return second(e.SetTenantAssets(ctx, id, assets))
+	}
+	require.ErrorIs(t, set("nobody"), indexer.ErrNotFound)
+	require.ErrorIs(t, set(e.realm.Tenant, native, "eip155:1/erc20:0xunheard"), access.ErrUnlisted)
+	require.Equal(t, all, enabled())
+	changed, err := e.SetTenantAssets(ctx, e.realm.Tenant, []chains.AssetID{native})
+	require.NoError(t, err)
+	require.Equal(t, []chains.AssetID{native}, changed.Assets)
+	require.Equal(t, []chains.AssetID{native}, enabled())
+	e.openIn(t, e.newVault(t), native)
+	_, err = e.CreateWallet(ctx, e.wallet(e.newVault(t), e.token), derive)
+	require.ErrorIs(t, err, indexer.ErrNotFound)
+	kept, err := e.Wallet(ctx, e.realm, open.ID)
+	require.NoError(t, err)
+	require.Equal(t, e.token, kept.Asset.ID)
+	listed, err := e.ListedAssets(ctx, e.realm.Environment)
+	require.NoError(t, err)
+	require.Len(t, listed, 2, "it stays listed")
+	none, err := e.SetTenantAssets(ctx, e.realm.Tenant, []chains.AssetID{})
+	require.NoError(t, err)
+	require.NotNil(t, none.Assets)
+	require.Empty(t, enabled())
+
+	// Another tenant is none of its business.
+	require.NoError(t, e.CreateTenant(ctx, access.Tenant{ID: "other", Name: "other", Assets: []chains.AssetID{e.token}}))
+	other, err := e.EnabledAssets(ctx, indexer.Realm{Tenant: "other", Environment: e.realm.Environment})
+	require.NoError(t, err)
+	require.Len(t, other, 1)
+	require.Equal(t, e.token, other[0].ID)
+	require.NoError(t, set(e.realm.Tenant))
+	require.Equal(t, all, enabled())
+	tenants, err := e.Tenants(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []chains.AssetID{e.token}, tenants[len(tenants)-1].Assets)
 }

@@ -143,7 +143,9 @@ func (s *Store) CreateWallet(ctx context.Context, wallet custody.Wallet, derive 
 	var made custody.Wallet
 	err := s.write(ctx, "create_wallet", func(q *db.Queries) error {
 		realm := wallet.Realm
-		listed, err := q.ListedAsset(ctx, db.ListedAssetParams{Environment: string(realm.Environment), Caip19: string(wallet.Asset.ID)})
+		listed, err := q.ListedAsset(ctx, db.ListedAssetParams{
+			Environment: string(realm.Environment), Tenant: &realm.Tenant, Caip19: string(wallet.Asset.ID),
+		})
 		if err != nil {
 			return fmt.Errorf("find asset: %w", orNotFound(err))
 		}

@@ -108,8 +108,17 @@ func address(row db.Address) custody.Address {
 }
 
 // EnabledAssets implements custody.Assets.
-func (s *Store) EnabledAssets(ctx context.Context, environment chains.Environment) ([]custody.EnabledAsset, error) {
-	rows, err := s.queries(ctx).EnabledAssets(ctx, string(environment))
+func (s *Store) EnabledAssets(ctx context.Context, realm indexer.Realm) ([]custody.EnabledAsset, error) {
+	return s.listedAssets(ctx, db.EnabledAssetsParams{Environment: string(realm.Environment), Tenant: &realm.Tenant})
+}
+
+// ListedAssets implements custody.Assets.
+func (s *Store) ListedAssets(ctx context.Context, environment chains.Environment) ([]custody.EnabledAsset, error) {
+	return s.listedAssets(ctx, db.EnabledAssetsParams{Environment: string(environment)})
+}
+
+func (s *Store) listedAssets(ctx context.Context, p db.EnabledAssetsParams) ([]custody.EnabledAsset, error) {
+	rows, err := s.queries(ctx).EnabledAssets(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("read listed assets: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"tallyd/chains"
 	"tallyd/indexer"
 )
 
@@ -19,12 +20,25 @@ type Tenant struct {
 	CreatedBy string // id of the key, or master
 	MetaData  json.RawMessage
 	CreatedAt time.Time
+
+	// Assets are those it may open wallets of custody for; nil for all that are
+	// listed.
+	Assets []chains.AssetID
 }
+
+// ErrUnlisted says that an asset is named which no chain lists.
+var ErrUnlisted = errors.New("no chain lists such an asset")
 
 // Tenants keeps tenants.
 type Tenants interface {
-	// CreateTenant adds a tenant, or returns indexer.ErrExists.
+	// CreateTenant adds a tenant, or returns indexer.ErrExists, or ErrUnlisted for
+	// its assets.
 	CreateTenant(ctx context.Context, tenant Tenant) error
+
+	// SetTenantAssets sets what a tenant may open wallets for, nil for all that is
+	// listed, and returns the tenant as it is then. It returns indexer.ErrNotFound,
+	// or ErrUnlisted. Wallets that are open stay.
+	SetTenantAssets(ctx context.Context, id string, assets []chains.AssetID) (Tenant, error)
 
 	// Tenants returns every tenant, oldest first.
 	Tenants(ctx context.Context) ([]Tenant, error)

@@ -29,13 +29,13 @@ func (s *surface) mountAssets(api huma.API) {
 	op := huma.Operation{
 		OperationID: "ListAssets", Method: http.MethodGet, Path: "/assets", Tags: []string{"Wallets"},
 		Summary:     "List the assets that wallets may be opened for",
-		Description: "They are the coins of the chains in your environment, and the tokens that the operator lists by contract.",
+		Description: "They are the coins of the chains in your environment, and the tokens that the operator lists by contract, less those that the operator does not let you hold.",
 	}
 	seed(s, api, op, access.Rule{Scope: "assets:read", Signed: true}, s.listAssets)
 }
 
 func (s *surface) listAssets(ctx context.Context, _ *struct{}) (*assetsOutput, error) {
-	found, err := s.Assets.EnabledAssets(ctx, realmOf(ctx).Environment)
+	found, err := s.Assets.EnabledAssets(ctx, realmOf(ctx))
 	if err != nil {
 		return nil, edge("list assets", err)
 	}

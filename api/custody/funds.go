@@ -153,7 +153,7 @@ func (s *surface) within(ctx context.Context, order custody.InternalOrder, addre
 // not there.
 func (s *surface) unfound(ctx context.Context, order custody.InternalOrder) error {
 	if order.Kind == custody.KindSweep {
-		assets, err := s.Assets.EnabledAssets(ctx, order.Realm.Environment)
+		assets, err := s.Assets.ListedAssets(ctx, order.Realm.Environment)
 		if err != nil {
 			return edge("list assets", err)
 		}

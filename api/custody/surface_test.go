@@ -531,3 +531,21 @@ func TestTotals(t *testing.T) {
 	require.Equal(t, "0.25", account["pending"].([]any)[0].(map[string]any)["decimal"])
 	require.Equal(t, []any{vault.text("id")}, []any{d.call("GET", "/vaults?userId="+user.text("uuid"), "").list("vaults")[0]["id"]})
 }
+
+// What the operator does not let a tenant hold is neither listed nor opened.
+func TestTenantAssets(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.key()
+	require.Len(t, d.call("GET", "/assets", "").list("assets"), 1)
+	_, err := d.SetTenantAssets(t.Context(), realm.Tenant, []chains.AssetID{})
+	require.NoError(t, err)
+	require.Empty(t, d.call("GET", "/v1/assets", "").list("assets"))
+	vault := d.made("/vaults", `{"name":"v"}`).text("id")
+	refused := d.call("POST", "/vaults/"+vault+"/wallets", `{"assetId":"`+coin+`"}`)
+	require.Equal(t, 400, refused.status, refused.raw)
+	require.Contains(t, refused.body["errors"], "assetId")
+	_, err = d.SetTenantAssets(t.Context(), realm.Tenant, nil)
+	require.NoError(t, err)
+	d.made("/vaults/"+vault+"/wallets", `{"assetId":"`+coin+`"}`)
+}

@@ -193,7 +193,7 @@ func mostFee(text string, native chains.Asset) (*chains.Amount, error) {
 
 // native returns the coin of a chain.
 func (s *surface) native(ctx context.Context, realm indexer.Realm, chain string) (chains.Asset, error) {
-	assets, err := s.Assets.EnabledAssets(ctx, realm.Environment)
+	assets, err := s.Assets.ListedAssets(ctx, realm.Environment)
 	if err != nil {
 		return chains.Asset{}, edge("list assets", err)
 	}

@@ -30,12 +30,26 @@ func TestTenants(t *testing.T) {
 	require.Equal(t, "Acme Payments", list.text(t, "tenants", 1, "name"))
 	require.Contains(t, list.raw, `{"n":9007199254740993,`)
 
+	// What it may hold. Here no chain lists anything.
+	require.Nil(t, made.json(t, "assets"), "all that is listed")
+	for body, status := range map[string]int{
+		`{"assets":[]}`: http.StatusOK, `{"assets":null}`: http.StatusOK, `{}`: http.StatusBadRequest, `{"assets":["eip155:1/slip44:60"]}`: http.StatusBadRequest,
+	} {
+		require.Equal(t, status, d.call(master, "PATCH", "/v1/tenants/acme", body).status, body)
+	}
+	require.Equal(t, []any{}, d.call(master, "PATCH", "/v1/tenants/acme", `{"assets":[]}`).json(t, "assets"))
+	require.Equal(t, []any{}, d.call(master, "GET", "/v1/tenants", "").json(t, "tenants", 1, "assets"))
+	require.Equal(t, http.StatusNotFound, d.call(master, "PATCH", "/v1/tenants/nobody", `{"assets":[]}`).status)
+	require.Equal(t, http.StatusBadRequest, d.call(master, "POST", "/v1/tenants", `{"id":"other","assets":["eip155:1/slip44:60"]}`).status)
+	require.Len(t, d.call(master, "GET", "/v1/tenants", "").json(t, "tenants"), 3)
+
 	// A key with every scope is still a key of one tenant.
 	key := d.create(master, "team", "*:*", `,"tenant":"acme","environment":"live"`)
 	require.Equal(t, "acme", key.text(t, "tenant"))
 	for _, call := range []string{"GET", "POST"} {
 		require.Equal(t, http.StatusForbidden, d.call(key.text(t, "key"), call, "/v1/tenants", `{"id":"x"}`).status)
 	}
+	require.Equal(t, http.StatusForbidden, d.call(key.text(t, "key"), "PATCH", "/v1/tenants/acme", `{"assets":null}`).status)
 	// Another tenant's key, and that of the other environment, is not there.
 	path := "/api-keys/" + key.text(t, "api_key_id")
 	for _, headers := range [][]string{nil, {"X-Tenant", "acme"}, {"X-Environment", "live"}, {"X-Tenant", "initech", "X-Environment", "live"}} {

@@ -160,9 +160,16 @@ func TestTenantsCommand(t *testing.T) {
 	require.EqualError(t, err, `tenant "acme" is there already`)
 	_, err = tallyd(t, "tenants", "create", "initech", "-c", path)
 	require.NoError(t, err)
+	for _, wrong := range [][]string{{"acme"}, {"acme", "--all", "eip155:1/slip44:60"}, {"nobody", "--all"}, {"acme", "eip155:1/slip44:60"}} {
+		_, err = tallyd(t, append([]string{"tenants", "assets", "-c", path}, wrong...)...)
+		require.Error(t, err, wrong)
+	}
+	require.ErrorContains(t, err, "no chain lists such an asset: eip155:1/slip44:60")
+	_, err = tallyd(t, "tenants", "assets", "acme", "--all", "-c", path)
+	require.NoError(t, err)
 	out, err := tallyd(t, "tenants", "list", "-c", path)
 	require.NoError(t, err)
-	require.Regexp(t, `(?s)^ID +NAME +CREATED +BY\ndefault +default +20\S+ \S+Z +-\nacme +Acme Payments +20\S+ \S+Z +cli\ninitech +initech +20\S+ \S+Z +cli\n$`, out)
+	require.Regexp(t, `(?s)^ID +NAME +CREATED +BY +ASSETS\ndefault +default +20\S+ \S+Z +- +all\nacme +Acme Payments +20\S+ \S+Z +cli +all\ninitech +initech +20\S+ \S+Z +cli +all\n$`, out)
 	_, err = tallyd(t, "keys", "create", "app", "--tenant", "acme", "-c", path)
 	require.NoError(t, err)
 }

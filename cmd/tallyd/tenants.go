@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,11 +19,11 @@ import (
 func tenantsCommand() *cobra.Command {
 	tenants := &cobra.Command{
 		Use:   "tenants",
-		Short: "Make and list tenants",
+		Short: "Make and list tenants, and say what they may hold",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	tenants.AddCommand(tenantsCreateCommand(), tenantsListCommand())
+	tenants.AddCommand(tenantsCreateCommand(), tenantsListCommand(), tenantsAssetsCommand())
 	return tenants
 }
 
@@ -81,12 +82,57 @@ func tenantsListCommand() *cobra.Command {
 					return fmt.Errorf("list the tenants: %w", err)
 				}
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(table, "ID\tNAME\tCREATED\tBY")
+				fmt.Fprintln(table, "ID\tNAME\tCREATED\tBY\tASSETS")
 				for _, t := range tenants {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", t.ID, t.Name, moment(&t.CreatedAt), cmp.Or(t.CreatedBy, "-"))
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, moment(&t.CreatedAt), cmp.Or(t.CreatedBy, "-"), heldBy(t))
 				}
 				return table.Flush()
 			})
 		},
 	}
+}
+
+// heldBy says how many assets a tenant may hold.
+func heldBy(t access.Tenant) string {
+	if t.Assets == nil {
+		return "all"
+	}
+	return strconv.Itoa(len(t.Assets))
+}
+
+func tenantsAssetsCommand() *cobra.Command {
+	var every bool
+	cmd := &cobra.Command{
+		Use:   "assets ID [ASSET...]",
+		Short: "Say which assets a tenant may open wallets of custody for",
+		Long: `Assets says which assets a tenant may open wallets of custody for: those named, by
+CAIP-19, or with --all every one that a chain lists, which is so until you say otherwise.
+They hold in both environments. Wallets that are open stay, and are paid and pay.`,
+		Example: `  tallyd tenants assets acme eip155:1/slip44:60 bip122:000000000019d6689c085ae165831e93/slip44:0
+  tallyd tenants assets acme --all`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := args[0]
+			if every == (len(args) > 1) {
+				return errors.New("name assets, or give --all")
+			}
+			var assets []chains.AssetID
+			for _, name := range args[1:] {
+				assets = append(assets, chains.AssetID(name))
+			}
+			return withLedger(cmd, func(l *operatorLedger) error {
+				realm := indexer.Realm{Tenant: access.DefaultTenant, Environment: chains.Live}
+				err := l.audited(cmd, realm, func(ctx context.Context) error {
+					_, err := l.SetTenantAssets(ctx, id, assets)
+					return err //nolint:wrapcheck // the ledger says what it was doing
+				})
+				if errors.Is(err, indexer.ErrNotFound) {
+					return fmt.Errorf("there is no tenant %q", id)
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&every, "all", false, "every asset that a chain lists")
+	return cmd
 }

@@ -84,7 +84,12 @@ type EnabledAsset struct {
 
 // Assets reads what a realm may use.
 type Assets interface {
-	// EnabledAssets returns the listed assets of all chains of an
-	// environment, by chain, the native one first.
-	EnabledAssets(ctx context.Context, environment chains.Environment) ([]EnabledAsset, error)
+	// EnabledAssets returns the assets that a realm may open wallets for, by chain,
+	// the native one first: those that are listed, less those that its tenant is
+	// not to hold.
+	EnabledAssets(ctx context.Context, realm indexer.Realm) ([]EnabledAsset, error)
+
+	// ListedAssets returns the listed assets of all chains of an environment, by
+	// chain, the native one first.
+	ListedAssets(ctx context.Context, environment chains.Environment) ([]EnabledAsset, error)
 }

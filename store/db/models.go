@@ -573,6 +573,7 @@ type Tenant struct {
 	CreatedAt time.Time
 	CreatedBy string
 	MetaData  json.RawMessage
+	Assets    []string
 }
 
 type Transaction struct {

@@ -11,8 +11,8 @@ import (
 )
 
 const createTenant = `-- name: CreateTenant :execrows
-INSERT INTO tenants (id, name, created_by, meta_data)
-VALUES ($1, $2, $3, $4)
+INSERT INTO tenants (id, name, created_by, meta_data, assets)
+VALUES ($1, $2, $3, $4, $5::text[])
 ON CONFLICT DO NOTHING
 `
 
@@ -21,6 +21,7 @@ type CreateTenantParams struct {
 	Name      string
 	CreatedBy string
 	MetaData  json.RawMessage
+	Assets    []string
 }
 
 // CreateTenant adds a tenant, or changes nothing if it is there.
@@ -30,11 +31,77 @@ func (q *Queries) CreateTenant(ctx context.Context, arg CreateTenantParams) (int
 		arg.Name,
 		arg.CreatedBy,
 		arg.MetaData,
+		arg.Assets,
 	)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const setTenantAssets = `-- name: SetTenantAssets :one
+UPDATE tenants
+SET assets = $1::text[]
+WHERE id = $2
+RETURNING
+    id,
+    name,
+    created_at,
+    created_by,
+    meta_data,
+    assets
+`
+
+type SetTenantAssetsParams struct {
+	Assets []string
+	ID     string
+}
+
+// SetTenantAssets sets what a tenant may hold.
+func (q *Queries) SetTenantAssets(ctx context.Context, arg SetTenantAssetsParams) (Tenant, error) {
+	row := q.db.QueryRow(ctx, setTenantAssets, arg.Assets, arg.ID)
+	var i Tenant
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.CreatedAt,
+		&i.CreatedBy,
+		&i.MetaData,
+		&i.Assets,
+	)
+	return i, err
+}
+
+const strangeAssets = `-- name: StrangeAssets :many
+SELECT n.caip19::text AS caip19
+FROM unnest($1::text[]) AS n (caip19)
+WHERE NOT EXISTS (
+    SELECT
+    FROM assets AS x
+    WHERE x.caip19 = n.caip19
+    AND x.listed
+)
+`
+
+// StrangeAssets returns those of some names that no listed asset has.
+func (q *Queries) StrangeAssets(ctx context.Context, caip19s []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, strangeAssets, caip19s)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var caip19 string
+		if err := rows.Scan(&caip19); err != nil {
+			return nil, err
+		}
+		items = append(items, caip19)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const tenants = `-- name: Tenants :many
@@ -43,7 +110,8 @@ SELECT
     name,
     created_at,
     created_by,
-    meta_data
+    meta_data,
+    assets
 FROM tenants
 ORDER BY created_at, id
 `
@@ -64,6 +132,7 @@ func (q *Queries) Tenants(ctx context.Context) ([]Tenant, error) {
 			&i.CreatedAt,
 			&i.CreatedBy,
 			&i.MetaData,
+			&i.Assets,
 		); err != nil {
 			return nil, err
 		}

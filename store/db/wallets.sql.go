@@ -126,8 +126,19 @@ FROM assets AS x
 JOIN cursors AS c ON c.chain = x.chain
 WHERE c.environment = $1
 AND x.listed
+AND NOT EXISTS (
+    SELECT
+    FROM tenants AS t
+    WHERE t.id = $2::text
+    AND x.caip19 <> ALL(t.assets)
+)
 ORDER BY x.chain, x.native DESC, x.symbol, x.id
 `
+
+type EnabledAssetsParams struct {
+	Environment string
+	Tenant      *string
+}
 
 type EnabledAssetsRow struct {
 	Caip19   string
@@ -138,9 +149,10 @@ type EnabledAssetsRow struct {
 	Chain    string
 }
 
-// EnabledAssets returns the listed assets of an environment's chains.
-func (q *Queries) EnabledAssets(ctx context.Context, environment string) ([]EnabledAssetsRow, error) {
-	rows, err := q.db.Query(ctx, enabledAssets, environment)
+// EnabledAssets returns the listed assets of an environment's chains; with a tenant
+// those of them that it may hold.
+func (q *Queries) EnabledAssets(ctx context.Context, arg EnabledAssetsParams) ([]EnabledAssetsRow, error) {
+	rows, err := q.db.Query(ctx, enabledAssets, arg.Environment, arg.Tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +187,18 @@ JOIN cursors AS c ON c.chain = x.chain
 WHERE c.environment = $1
 AND x.caip19 = $2
 AND x.listed
+AND NOT EXISTS (
+    SELECT
+    FROM tenants AS t
+    WHERE t.id = $3::text
+    AND x.caip19 <> ALL(t.assets)
+)
 `
 
 type ListedAssetParams struct {
 	Environment string
 	Caip19      string
+	Tenant      *string
 }
 
 type ListedAssetRow struct {
@@ -187,9 +206,10 @@ type ListedAssetRow struct {
 	Chain string
 }
 
-// ListedAsset returns an asset that is listed in an environment.
+// ListedAsset returns an asset that is listed in an environment, and that the tenant,
+// if one is given, may hold.
 func (q *Queries) ListedAsset(ctx context.Context, arg ListedAssetParams) (ListedAssetRow, error) {
-	row := q.db.QueryRow(ctx, listedAsset, arg.Environment, arg.Caip19)
+	row := q.db.QueryRow(ctx, listedAsset, arg.Environment, arg.Caip19, arg.Tenant)
 	var i ListedAssetRow
 	err := row.Scan(&i.ID, &i.Chain)
 	return i, err

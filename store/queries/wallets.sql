@@ -187,7 +187,8 @@ WHERE w.id = ANY(@ids::uuid[])
 ORDER BY w.id;
 
 -- name: EnabledAssets :many
--- EnabledAssets returns the listed assets of an environment's chains.
+-- EnabledAssets returns the listed assets of an environment's chains; with a tenant
+-- those of them that it may hold.
 SELECT
     x.caip19,
     x.symbol,
@@ -199,10 +200,17 @@ FROM assets AS x
 JOIN cursors AS c ON c.chain = x.chain
 WHERE c.environment = @environment
 AND x.listed
+AND NOT EXISTS (
+    SELECT
+    FROM tenants AS t
+    WHERE t.id = sqlc.narg('tenant')::text
+    AND x.caip19 <> ALL(t.assets)
+)
 ORDER BY x.chain, x.native DESC, x.symbol, x.id;
 
 -- name: ListedAsset :one
--- ListedAsset returns an asset that is listed in an environment.
+-- ListedAsset returns an asset that is listed in an environment, and that the tenant,
+-- if one is given, may hold.
 SELECT
     x.id,
     x.chain
@@ -210,7 +218,13 @@ FROM assets AS x
 JOIN cursors AS c ON c.chain = x.chain
 WHERE c.environment = @environment
 AND x.caip19 = @caip19
-AND x.listed;
+AND x.listed
+AND NOT EXISTS (
+    SELECT
+    FROM tenants AS t
+    WHERE t.id = sqlc.narg('tenant')::text
+    AND x.caip19 <> ALL(t.assets)
+);
 
 -- name: WalletsOfVault :many
 -- WalletsOfVault returns the wallets of a vault on a chain.
