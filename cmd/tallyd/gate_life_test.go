@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -67,6 +69,40 @@ func TestRevocationReachesEveryDaemon(t *testing.T) {
 				require.Less(t, asked, time.Second, "it still opens")
 			}
 		}
+	}
+}
+
+// TestRevocationEndsStreams: a key that is revoked through one daemon ends the streams
+// it has opened at any.
+func TestRevocationEndsStreams(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t, nil)
+	text, key := g.issue(nil)
+	ended := make(chan time.Time, 2)
+	for _, s := range []*stack{g.stack, g.second()} {
+		response, err := http.DefaultClient.Do(at(s, g.request("GET", "/v1/events/stream", nil, "X-API-Key", text)))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = response.Body.Close() })
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		lines := bufio.NewReader(response.Body)
+		_, err = lines.ReadString('\n')
+		require.NoError(t, err)
+		go func() {
+			_, _ = io.Copy(io.Discard, lines)
+			ended <- time.Now()
+		}()
+	}
+	select {
+	case <-ended:
+		require.Fail(t, "it ended before the key did")
+	case <-time.After(2 * time.Second):
+	}
+	response := g.do(g.request("DELETE", "/api-keys/"+key.ID+"?owner=tests", nil, "X-Blnk-Key", testMaster))
+	require.Equal(t, http.StatusNoContent, response.status, "%s", response.body)
+	revoked := time.Now()
+	for range 2 {
+		// Two seconds, and some for a machine that does other things too.
+		require.Less(t, (<-ended).Sub(revoked), 5*time.Second)
 	}
 }
 
