@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
@@ -36,6 +37,11 @@ func TestTakeOver(t *testing.T) {
 	second.levelAt(111) // what the first one wrote
 
 	w.url = second.url
+	_, token := w.user()
+	w.eventually("the second has heard from its nodes", func() bool {
+		status, _ := w.call("POST", "/v1/onchain/btc/connect", "Authorization", "Bearer "+token, map[string]string{"wallet": "no address"})
+		return status != http.StatusServiceUnavailable
+	})
 	w.accounts = []account{w.connect("btc", ann.Address(localnode.P2WPKH))}
 	w.exact("connected where the chain is not owned")
 	w.pay(20_000, 0)
