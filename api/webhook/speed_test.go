@@ -142,7 +142,7 @@ func BenchmarkLatency(b *testing.B) {
 // BenchmarkIsolation measures the same beside 99 other endpoints that get every
 // event too, once all healthy and once half of them dead in three ways.
 func BenchmarkIsolation(b *testing.B) {
-	const rate, n, others = 10, 200, 99
+	const rate, n, others = 10, 600, 99
 	for _, dead := range []int{0, 50} {
 		b.Run(strconv.Itoa(dead)+"dead", func(b *testing.B) {
 			for b.Loop() {
