@@ -314,6 +314,36 @@ func TestCoinsOfAnother(t *testing.T) {
 	other.sound(t)
 }
 
+// Two tenants with one key pay the same to the same out of one coin. One payment
+// completes one withdrawal, and the other has its money back.
+func TestSamePaymentOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(1))
+	other := w.twin(t)
+	theirs := other.open(t)
+	wallet := w.fund(t, 500)
+	lost := other.withdraw(t, theirs, 100)
+	w.work(t)
+	w.node.fee = 20
+	id := w.withdraw(t, wallet, 100)
+	w.work(t)
+	other.signs(t, lost)
+	w.signs(t, id)
+	w.work(t)
+	payment := w.onChain(t, id)
+	ref := w.mine(t, payment)
+	w.node.blocks[ref.Hash] = payment.Transfers
+	w.node.refuse = chains.RefusedSpent
+	w.again(t)
+	w.mineEmpty(t, 14)
+	w.again(t)
+	require.Equal(t, "Completed", w.at(t, id))
+	require.Equal(t, "Failed conflict", other.at(t, lost))
+	require.Equal(t, "0 500 0", other.holds(t, theirs))
+	w.sound(t)
+	other.sound(t)
+}
+
 // Somebody with the keys spends the coins elsewhere: the wallet gets its money back
 // once that is deep, and not if a reorg lets the withdrawal be mined after all.
 func TestCoinsSpentElsewhere(t *testing.T) {

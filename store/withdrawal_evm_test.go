@@ -178,6 +178,31 @@ func TestTreasuryOfAnother(t *testing.T) {
 	require.Equal(t, 9, nonce(other, fourth), "what is signed counts for everybody")
 }
 
+// The transaction of one tenant's withdrawal is not taken for that of another's.
+func TestSameBytesOfAnother(t *testing.T) {
+	t.Parallel()
+	e := newEVMTill(t, depth(1))
+	native := e.desk.chain.Native.ID
+	other := e.twin(t)
+	require.NoError(t, other.SetTreasury(t.Context(), other.realm, e.desk.chain.Slug, indexer.WatchedScript{Script: script(treasury), Address: address(treasury)}))
+	wallet, theirs := e.rich(t, native, 500), other.rich(t, native, 500)
+	late := other.withdraw(t, theirs, 10)
+	e.work(t)
+	id := e.withdraw(t, wallet, 10)
+	e.work(t)
+	draft := e.signs(t, id)
+	require.ErrorIs(t, second(other.Accept(t.Context(), other.realm, late, 1, sign(draft.Draft))), custody.ErrNotSignable)
+	e.work(t)
+	e.mine(t, e.onChain(t, id))
+	e.again(t)
+	require.Equal(t, "Completed", e.at(t, id))
+	require.Equal(t, "PendingSignature", other.at(t, late))
+	require.NoError(t, second(other.Cancel(t.Context(), other.realm, late)))
+	require.Equal(t, "0 500 0", other.holds(t, theirs))
+	e.sound(t)
+	other.sound(t)
+}
+
 // A token that refuses when it is mined costs the tenant the fee, and the wallet
 // nothing.
 func TestRevertedTransfer(t *testing.T) {

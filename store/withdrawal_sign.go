@@ -34,9 +34,12 @@ func (s *Store) Accept(ctx context.Context, realm indexer.Realm, id uuid.UUID, n
 		if err := h.permitSigned(ctx, realm, now.Drafts[n-1].Draft); err != nil {
 			return err
 		}
-		err = q.SignDraft(ctx, db.SignDraftParams{WithdrawalID: id, N: int32(n), Raw: signed.Raw, Txid: signed.ID[:]}) //nolint:gosec // below drafts
+		kept, err := q.SignDraft(ctx, db.SignDraftParams{WithdrawalID: id, N: int32(n), Raw: signed.Raw, Txid: signed.ID[:]}) //nolint:gosec // below drafts
 		if err != nil {
 			return fmt.Errorf("keep signed draft %d: %w", n, err)
+		}
+		if kept == 0 {
+			return custody.ErrNotSignable // it pays another withdrawal, of a realm with the same key
 		}
 		w := &h.Withdrawal
 		w.Signed, w.Tries, w.Reason = int32(n), 0, "" //nolint:gosec // below drafts

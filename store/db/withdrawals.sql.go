@@ -15,10 +15,16 @@ import (
 )
 
 const adoptDraft = `-- name: AdoptDraft :exec
-UPDATE drafts
+UPDATE drafts AS d
 SET txid = $1::bytea
-WHERE withdrawal_id = $2
-AND n = $3
+WHERE d.withdrawal_id = $2
+AND d.n = $3
+AND NOT EXISTS (
+    SELECT
+    FROM drafts AS o
+    WHERE o.chain = d.chain
+    AND o.txid = $1::bytea
+)
 `
 
 type AdoptDraftParams struct {
@@ -27,7 +33,8 @@ type AdoptDraftParams struct {
 	N            int32
 }
 
-// AdoptDraft keeps the id that a draft has in the chain.
+// AdoptDraft keeps the id that a draft has in the chain, unless that is another
+// withdrawal's: one payment completes one.
 func (q *Queries) AdoptDraft(ctx context.Context, arg AdoptDraftParams) error {
 	_, err := q.db.Exec(ctx, adoptDraft, arg.Txid, arg.WithdrawalID, arg.N)
 	return err
@@ -1127,14 +1134,20 @@ func (q *Queries) ShowWithdrawal(ctx context.Context, arg ShowWithdrawalParams) 
 	return version, err
 }
 
-const signDraft = `-- name: SignDraft :exec
-UPDATE drafts
+const signDraft = `-- name: SignDraft :execrows
+UPDATE drafts AS d
 SET
     raw = $1::bytea,
     txid = $2::bytea,
     signed_at = now()
-WHERE withdrawal_id = $3
-AND n = $4
+WHERE d.withdrawal_id = $3
+AND d.n = $4
+AND NOT EXISTS (
+    SELECT
+    FROM drafts AS o
+    WHERE o.chain = d.chain
+    AND o.txid = $2::bytea
+)
 `
 
 type SignDraftParams struct {
@@ -1144,15 +1157,19 @@ type SignDraftParams struct {
 	N            int32
 }
 
-// SignDraft keeps what came back of a draft.
-func (q *Queries) SignDraft(ctx context.Context, arg SignDraftParams) error {
-	_, err := q.db.Exec(ctx, signDraft,
+// SignDraft keeps what came back of a draft, and changes no row if that is the
+// transaction of another one.
+func (q *Queries) SignDraft(ctx context.Context, arg SignDraftParams) (int64, error) {
+	result, err := q.db.Exec(ctx, signDraft,
 		arg.Raw,
 		arg.Txid,
 		arg.WithdrawalID,
 		arg.N,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const spendableCoins = `-- name: SpendableCoins :many

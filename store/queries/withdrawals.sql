@@ -265,22 +265,36 @@ ORDER BY d.withdrawal_id, d.n;
 INSERT INTO drafts (withdrawal_id, n, chain, draft)
 VALUES (@withdrawal_id, @n, @chain, @draft);
 
--- name: SignDraft :exec
--- SignDraft keeps what came back of a draft.
-UPDATE drafts
+-- name: SignDraft :execrows
+-- SignDraft keeps what came back of a draft, and changes no row if that is the
+-- transaction of another one.
+UPDATE drafts AS d
 SET
     raw = @raw::bytea,
     txid = @txid::bytea,
     signed_at = now()
-WHERE withdrawal_id = @withdrawal_id
-AND n = @n;
+WHERE d.withdrawal_id = @withdrawal_id
+AND d.n = @n
+AND NOT EXISTS (
+    SELECT
+    FROM drafts AS o
+    WHERE o.chain = d.chain
+    AND o.txid = @txid::bytea
+);
 
 -- name: AdoptDraft :exec
--- AdoptDraft keeps the id that a draft has in the chain.
-UPDATE drafts
+-- AdoptDraft keeps the id that a draft has in the chain, unless that is another
+-- withdrawal's: one payment completes one.
+UPDATE drafts AS d
 SET txid = @txid::bytea
-WHERE withdrawal_id = @withdrawal_id
-AND n = @n;
+WHERE d.withdrawal_id = @withdrawal_id
+AND d.n = @n
+AND NOT EXISTS (
+    SELECT
+    FROM drafts AS o
+    WHERE o.chain = d.chain
+    AND o.txid = @txid::bytea
+);
 
 -- name: SeeDraft :exec
 -- SeeDraft keeps where a node says that a draft is mined.
