@@ -18,6 +18,10 @@ const (
 	FormatEIP1559 Format = "eip1559"
 )
 
+// MaxSigned is how many bytes a signer may hand in: a PSBT comes back with the
+// parents of its coins, as many as fit a transaction.
+const MaxSigned = 8 << 20
+
 // Draft is a transaction that was built and not signed: what the signer gets, and
 // all that its answer is checked against. It is plain data without secrets, kept
 // as JSON.

@@ -24,7 +24,7 @@ const numberingTime = 4 * time.Second
 // keeps them from doing so.
 func (s *Store) Number(ctx context.Context, owner uuid.UUID, limit int) (int, error) {
 	q := s.queries(ctx)
-	at, err := q.LastNumber(ctx, owner)
+	at, err := q.Numbering(ctx, owner)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}

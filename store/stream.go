@@ -12,7 +12,7 @@ import (
 // LastNumber returns the highest number that an event was given, 0 before the first.
 // Whoever reads it can read all events up to it.
 func (s *Store) LastNumber(ctx context.Context) (int64, error) {
-	last, err := s.queries(ctx).NewestNumber(ctx)
+	last, err := s.queries(ctx).LastNumber(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("read the last number: %w", err)
 	}

@@ -176,6 +176,19 @@ func TestTreasuryOfAnother(t *testing.T) {
 	fourth := other.withdraw(t, theirs, 100)
 	e.work(t)
 	require.Equal(t, 9, nonce(other, fourth), "what is signed counts for everybody")
+
+	for range 2 {
+		fifth := e.withdraw(t, wallet, 100)
+		e.work(t)
+		e.signs(t, fifth)
+	}
+	_, err := other.Cancel(t.Context(), other.realm, fourth)
+	require.NoError(t, err)
+	list, _, err := other.CustodyTransactions(t.Context(), other.realm, custody.TransactionFilter{Kinds: []custody.Kind{custody.KindNonceFill}, Limit: 1})
+	require.NoError(t, err)
+	require.Empty(t, list, "nobody waits behind a nonce that was not signed")
+	e.sound(t)
+	other.sound(t)
 }
 
 // The transaction of one tenant's withdrawal is not taken for that of another's.

@@ -121,10 +121,6 @@ type (
 	estimateOutput   struct{ Body estimateView }
 )
 
-// maxSigned bounds what a signer hands in: a PSBT comes back with all the parents of
-// its coins in it, of which there may be thousands.
-const maxSigned = 8 << 20
-
 func (s *surface) mountWithdrawals(api huma.API) {
 	op := func(id, method, path, summary string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: method, Path: "/transactions" + path, Summary: summary, Tags: []string{"Withdrawals"}}
@@ -140,7 +136,7 @@ func (s *surface) mountWithdrawals(api huma.API) {
 	seed(s, api, op("GetSigning", http.MethodGet, "/{transactionId}/signing", "Get what is to be signed"), read, s.getSigning)
 	sign := op("Sign", http.MethodPost, "/{transactionId}/signing", "Hand in what was signed")
 	sign.Description = "Every field is compared with what was built, and every signature is verified, before it is accepted. What is accepted is broadcast until the chain has settled it."
-	sign.MaxBodyBytes = maxSigned
+	sign.MaxBodyBytes = chains.MaxSigned
 	seed(s, api, sign, write, s.sign)
 	seed(s, api, op("CancelWithdrawal", http.MethodPost, "/{transactionId}/cancel", "Cancel a withdrawal that was not signed"), write, s.cancel)
 	bump := op("BumpWithdrawal", http.MethodPost, "/{transactionId}/bump", "Have a replacement with a higher fee built")

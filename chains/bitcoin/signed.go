@@ -9,11 +9,9 @@ import (
 	"strings"
 
 	"github.com/btcsuite/btcd/wire/v2"
-)
 
-// maxSigned bounds what a signer may hand in: a PSBT with the parents of as many
-// coins as fit a transaction.
-const maxSigned = 8 << 20
+	"tallyd/chains"
+)
 
 var (
 	errMalformed = errors.New("it is neither a PSBT in base64 nor a transaction in hex")
@@ -38,8 +36,8 @@ type signedInput struct {
 // readSigned reads a PSBT in base64 or hex, or a raw transaction in hex.
 func (s *Source) readSigned(text string) (signedTx, error) {
 	text = strings.TrimSpace(text)
-	if len(text) > maxSigned {
-		return signedTx{}, fmt.Errorf("it has %d characters, at most %d are read", len(text), maxSigned)
+	if len(text) > chains.MaxSigned {
+		return signedTx{}, fmt.Errorf("it has %d characters, at most %d are read", len(text), chains.MaxSigned)
 	}
 	raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
 	if err != nil {

@@ -130,28 +130,6 @@ func (q *Queries) EventsAfter(ctx context.Context, arg EventsAfterParams) ([]Eve
 	return items, nil
 }
 
-const lastNumber = `-- name: LastNumber :one
-SELECT
-    s.last,
-    EXISTS (SELECT FROM events AS e WHERE e.seq IS NULL) AS waiting
-FROM sequencer AS s
-WHERE s.owner = $1::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp()
-`
-
-type LastNumberRow struct {
-	Last    int64
-	Waiting bool
-}
-
-// LastNumber returns the last number given, and whether an event waits for the
-// next one. It returns no row while another holds the numbering.
-func (q *Queries) LastNumber(ctx context.Context, owner uuid.UUID) (LastNumberRow, error) {
-	row := q.db.QueryRow(ctx, lastNumber, owner)
-	var i LastNumberRow
-	err := row.Scan(&i.Last, &i.Waiting)
-	return i, err
-}
-
 const numberEvents = `-- name: NumberEvents :one
 WITH waiting AS MATERIALIZED (
     SELECT
@@ -205,4 +183,26 @@ func (q *Queries) NumberEvents(ctx context.Context, arg NumberEventsParams) (int
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const numbering = `-- name: Numbering :one
+SELECT
+    s.last,
+    EXISTS (SELECT FROM events AS e WHERE e.seq IS NULL) AS waiting
+FROM sequencer AS s
+WHERE s.owner = $1::uuid OR s.owner IS NULL OR s.lease_until < clock_timestamp()
+`
+
+type NumberingRow struct {
+	Last    int64
+	Waiting bool
+}
+
+// Numbering returns the last number given, and whether an event waits for the
+// next one. It returns no row while another holds the numbering.
+func (q *Queries) Numbering(ctx context.Context, owner uuid.UUID) (NumberingRow, error) {
+	row := q.db.QueryRow(ctx, numbering, owner)
+	var i NumberingRow
+	err := row.Scan(&i.Last, &i.Waiting)
+	return i, err
 }

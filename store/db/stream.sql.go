@@ -9,14 +9,14 @@ import (
 	"context"
 )
 
-const newestNumber = `-- name: NewestNumber :one
+const lastNumber = `-- name: LastNumber :one
 SELECT last
 FROM sequencer
 `
 
-// NewestNumber returns the highest number that an event was given.
-func (q *Queries) NewestNumber(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, newestNumber)
+// LastNumber returns the highest number that an event was given.
+func (q *Queries) LastNumber(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, lastNumber)
 	var last int64
 	err := row.Scan(&last)
 	return last, err

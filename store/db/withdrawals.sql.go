@@ -779,15 +779,16 @@ WHERE r.withdrawal_id = $1
 AND NOT EXISTS (
     SELECT
     FROM reserved_nonces AS o
-    JOIN withdrawals AS w ON w.id = o.withdrawal_id
     WHERE o.sender_id = r.sender_id
+    AND o.tenant = r.tenant
+    AND o.environment = r.environment
     AND o.nonce > r.nonce
-    AND (o.tenant = r.tenant AND o.environment = r.environment OR w.signed > 0)
 )
 `
 
-// ReleaseNonce gives up the nonce of a withdrawal if it is the highest, and changes
-// no row otherwise.
+// ReleaseNonce gives up the nonce of a withdrawal if it is the highest of its realm,
+// and changes no row otherwise. No other realm's nonce was given because of this one,
+// which was not signed.
 func (q *Queries) ReleaseNonce(ctx context.Context, withdrawalID uuid.UUID) (int64, error) {
 	result, err := q.db.Exec(ctx, releaseNonce, withdrawalID)
 	if err != nil {

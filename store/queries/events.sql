@@ -50,8 +50,8 @@ CROSS JOIN LATERAL (
 ) AS r
 WHERE c.chain = @chain;
 
--- name: LastNumber :one
--- LastNumber returns the last number given, and whether an event waits for the
+-- name: Numbering :one
+-- Numbering returns the last number given, and whether an event waits for the
 -- next one. It returns no row while another holds the numbering.
 SELECT
     s.last,

@@ -1,5 +1,5 @@
--- name: NewestNumber :one
--- NewestNumber returns the highest number that an event was given.
+-- name: LastNumber :one
+-- LastNumber returns the highest number that an event was given.
 SELECT last
 FROM sequencer;
 

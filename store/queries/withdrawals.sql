@@ -499,17 +499,18 @@ WHERE w.id = @withdrawal_id
 ON CONFLICT (sender_id, nonce, tenant, environment) DO NOTHING;
 
 -- name: ReleaseNonce :execrows
--- ReleaseNonce gives up the nonce of a withdrawal if it is the highest, and changes
--- no row otherwise.
+-- ReleaseNonce gives up the nonce of a withdrawal if it is the highest of its realm,
+-- and changes no row otherwise. No other realm's nonce was given because of this one,
+-- which was not signed.
 DELETE FROM reserved_nonces AS r
 WHERE r.withdrawal_id = @withdrawal_id
 AND NOT EXISTS (
     SELECT
     FROM reserved_nonces AS o
-    JOIN withdrawals AS w ON w.id = o.withdrawal_id
     WHERE o.sender_id = r.sender_id
+    AND o.tenant = r.tenant
+    AND o.environment = r.environment
     AND o.nonce > r.nonce
-    AND (o.tenant = r.tenant AND o.environment = r.environment OR w.signed > 0)
 );
 
 -- name: PassNonce :exec
