@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,17 +13,63 @@ import (
 	"tallyd/store/db"
 )
 
-// AccountBalance returns what one account holds, all of it as of one moment, or
-// ErrNotFound.
+// balancesAtOnce is of how many accounts, at most, one reading is.
+const balancesAtOnce = 32
+
+// balanceReadings returns how many readings of single balances are under way at once:
+// one more than there are processors to do them, and no more than half of the
+// connections, so that those who poll leave some to others.
+func balanceReadings(conns int32) int {
+	return max(1, min(runtime.GOMAXPROCS(0)+1, int(conns)/2))
+}
+
+// accountKey names an account within a realm.
+type accountKey struct {
+	realm indexer.Realm
+	id    uuid.UUID
+}
+
+// AccountBalance returns what one account holds, all of it as of one moment after
+// the call, or ErrNotFound. It is what everybody polls, so it is read for several
+// callers in one go; within a request it is read by the request itself.
 func (s *Store) AccountBalance(ctx context.Context, realm indexer.Realm, id uuid.UUID) (indexer.AccountBalance, error) {
-	balances, err := s.balances(ctx, db.AccountStatesParams{Tenant: realm.Tenant, Environment: string(realm.Environment), ID: &id})
-	if err != nil {
-		return indexer.AccountBalance{}, err
+	key := accountKey{realm: realm, id: id}
+	if s.requestOf(ctx) != nil {
+		found, err := s.accountBalances(ctx, []accountKey{key})
+		return oneBalance(found[key], err)
 	}
-	if len(balances) == 0 {
+	found, err := s.polled.get(ctx, key)
+	return oneBalance(found, err)
+}
+
+func oneBalance(found *indexer.AccountBalance, err error) (indexer.AccountBalance, error) {
+	switch {
+	case err != nil:
+		return indexer.AccountBalance{}, err
+	case found == nil:
 		return indexer.AccountBalance{}, indexer.ErrNotFound
 	}
-	return balances[0], nil
+	return *found, nil
+}
+
+// accountBalances returns what accounts hold, without those that are not there.
+func (s *Store) accountBalances(ctx context.Context, keys []accountKey) (map[accountKey]*indexer.AccountBalance, error) {
+	var which db.AccountStatesParams
+	for _, key := range keys {
+		which.Ids = append(which.Ids, key.id)
+		which.Tenants = append(which.Tenants, key.realm.Tenant)
+		which.Environments = append(which.Environments, string(key.realm.Environment))
+	}
+	balances, err := s.balances(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[accountKey]*indexer.AccountBalance, len(balances))
+	for i := range balances {
+		b := &balances[i]
+		found[accountKey{realm: b.Account.Realm, id: b.Account.ID}] = b
+	}
+	return found, nil
 }
 
 // AccountBalances returns what each account of a user holds, oldest account

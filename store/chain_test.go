@@ -3,11 +3,14 @@ package store_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"tallyd/api/access"
@@ -173,6 +176,37 @@ func TestRealms(t *testing.T) {
 	require.Len(t, balances, 1)
 	require.NoError(t, b.DeleteUser(ctx, b.realm, b.user))
 	require.ErrorIs(t, second(b.Account(ctx, b.realm, account)), indexer.ErrNotFound)
+}
+
+// Those who ask at once each have the answer to what they asked, in their own realm.
+func TestBalancesAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, openStore(t, store.Options{}), chains.FamilyBitcoin)
+	accounts := make([]uuid.UUID, 80)
+	var match chains.Match
+	for i := range accounts {
+		accounts[i] = b.connect(t, script(100+i))
+		match.Transfers = append(match.Transfers, b.pay(i, 100+i, i+1))
+	}
+	tip := b.apply(t, chains.BlockRef{Height: 9}, 1, chains.Match{})
+	b.complete(t)
+	tip = b.apply(t, tip, 2, match)
+	var all sync.WaitGroup
+	for i, account := range slices.Concat(accounts, accounts) {
+		all.Go(func() {
+			found, err := b.AccountBalance(t.Context(), b.realm, account)
+			if assert.NoError(t, err) && assert.Len(t, found.Balances, 1) {
+				assert.Equal(t, account, found.Account.ID)
+				assert.Equal(t, tip, found.AsOf)
+				assert.Equal(t, strconv.Itoa(i%len(accounts)+1), found.Balances[0].Amount.String())
+			}
+		})
+		all.Go(func() {
+			_, err := b.AccountBalance(t.Context(), indexer.Realm{Tenant: "default", Environment: chains.Test}, account)
+			assert.ErrorIs(t, err, indexer.ErrNotFound)
+		})
+	}
+	all.Wait()
 }
 
 func revoke(key *access.Key) error {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"tallyd/api/access"
 	"tallyd/chains"
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set("20")
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 const leaseTime = time.Minute

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"tallyd/chains/venue/identity"
+	"tallyd/indexer"
 	"tallyd/store/db"
 	"tallyd/store/secret"
 )
@@ -67,6 +68,9 @@ type Store struct {
 	failpoint func(name string) error
 	log       zerolog.Logger
 
+	// polled reads the balances of accounts.
+	polled *gather[accountKey, *indexer.AccountBalance]
+
 	// identities returns what codes of venues stand for. It is read once.
 	identities func() (*identity.Table, error)
 }
@@ -82,10 +86,14 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &Store{
+	s := &Store{
 		pool: pool, side: side, pooler: opts.Pooler, secrets: opts.Secrets, failpoint: opts.Failpoint, log: opts.Log,
 		identities: sync.OnceValues(identity.Load),
-	}, nil
+	}
+	s.polled = &gather[accountKey, *indexer.AccountBalance]{
+		read: s.accountBalances, readings: balanceReadings(pool.Config().MaxConns), most: balancesAtOnce,
+	}
+	return s, nil
 }
 
 // connect opens a pool whose connections know our types.

@@ -36,15 +36,21 @@ SELECT
     h.from_height,
     h.method
 FROM (
-    SELECT $1::uuid AS id
+    SELECT
+        unnest($1::uuid[]) AS id,
+        unnest($2::text[]) AS tenant,
+        unnest($3::text[]) AS environment
     UNION ALL
-    SELECT u.id
+    SELECT
+        u.id,
+        $4 AS tenant,
+        $5 AS environment
     FROM accounts AS u
-    WHERE u.user_id = $2::uuid
+    WHERE u.user_id = $6::uuid
     AND u.deleted_at IS NULL
-    AND (u.kind <> 'nft' OR $3::boolean)
+    AND (u.kind <> 'nft' OR $7::boolean)
 ) AS w
-JOIN accounts AS a ON a.id = w.id
+JOIN accounts AS a ON a.id = w.id AND a.tenant = w.tenant AND a.environment = w.environment
 JOIN cursors AS c ON c.chain = a.chain
 JOIN assets AS x ON x.chain = a.chain AND x.native
 LEFT JOIN blocks AS b ON b.chain = c.chain AND b.hash = c.hash
@@ -59,18 +65,18 @@ CROSS JOIN LATERAL (
     JOIN scripts AS s ON s.id = l.script_id
     WHERE l.account_id = a.id
 ) AS h
-WHERE a.tenant = $4
-AND a.environment = $5
-AND a.deleted_at IS NULL
+WHERE a.deleted_at IS NULL
 ORDER BY a.created_at, a.id
 `
 
 type AccountStatesParams struct {
-	ID          *uuid.UUID
-	UserID      *uuid.UUID
-	Nfts        bool
-	Tenant      string
-	Environment string
+	Ids          []uuid.UUID
+	Tenants      []string
+	Environments []string
+	Tenant       string
+	Environment  string
+	UserID       *uuid.UUID
+	Nfts         bool
 }
 
 type AccountStatesRow struct {
@@ -96,16 +102,19 @@ type AccountStatesRow struct {
 	Method     string
 }
 
-// AccountStates returns accounts of a realm with how far they are: one of them,
-// or all of one user, those that show nothing but NFTs only if asked for. Which, is a list of ids and no OR: with an OR a plan that
-// is kept for all parameters reads every account.
+// AccountStates returns accounts with how far they are: some by their ids, of a realm
+// each, and all of one user, those that show nothing but NFTs only if asked for.
+// Which, is a list of ids and no OR: with an OR a plan that is kept for all parameters
+// reads every account.
 func (q *Queries) AccountStates(ctx context.Context, arg AccountStatesParams) ([]AccountStatesRow, error) {
 	rows, err := q.db.Query(ctx, accountStates,
-		arg.ID,
-		arg.UserID,
-		arg.Nfts,
+		arg.Ids,
+		arg.Tenants,
+		arg.Environments,
 		arg.Tenant,
 		arg.Environment,
+		arg.UserID,
+		arg.Nfts,
 	)
 	if err != nil {
 		return nil, err

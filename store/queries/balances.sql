@@ -1,7 +1,8 @@
 -- name: AccountStates :many
--- AccountStates returns accounts of a realm with how far they are: one of them,
--- or all of one user, those that show nothing but NFTs only if asked for. Which, is a list of ids and no OR: with an OR a plan that
--- is kept for all parameters reads every account.
+-- AccountStates returns accounts with how far they are: some by their ids, of a realm
+-- each, and all of one user, those that show nothing but NFTs only if asked for.
+-- Which, is a list of ids and no OR: with an OR a plan that is kept for all parameters
+-- reads every account.
 SELECT
     sqlc.embed(a),
     c.family,
@@ -24,15 +25,21 @@ SELECT
     h.from_height,
     h.method
 FROM (
-    SELECT sqlc.narg('id')::uuid AS id
+    SELECT
+        unnest(@ids::uuid[]) AS id,
+        unnest(@tenants::text[]) AS tenant,
+        unnest(@environments::text[]) AS environment
     UNION ALL
-    SELECT u.id
+    SELECT
+        u.id,
+        @tenant AS tenant,
+        @environment AS environment
     FROM accounts AS u
     WHERE u.user_id = sqlc.narg('user_id')::uuid
     AND u.deleted_at IS NULL
     AND (u.kind <> 'nft' OR @nfts::boolean)
 ) AS w
-JOIN accounts AS a ON a.id = w.id
+JOIN accounts AS a ON a.id = w.id AND a.tenant = w.tenant AND a.environment = w.environment
 JOIN cursors AS c ON c.chain = a.chain
 JOIN assets AS x ON x.chain = a.chain AND x.native
 LEFT JOIN blocks AS b ON b.chain = c.chain AND b.hash = c.hash
@@ -47,9 +54,7 @@ CROSS JOIN LATERAL (
     JOIN scripts AS s ON s.id = l.script_id
     WHERE l.account_id = a.id
 ) AS h
-WHERE a.tenant = @tenant
-AND a.environment = @environment
-AND a.deleted_at IS NULL
+WHERE a.deleted_at IS NULL
 ORDER BY a.created_at, a.id;
 
 -- name: SumBalances :many
