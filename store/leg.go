@@ -67,24 +67,22 @@ func scriptIDs(ctx context.Context, q *db.Queries, chain string, scripts [][]byt
 	return ids, nil
 }
 
-// transferLegs returns the legs of those transfers whose script is watched, and
-// the assets that were new.
-func transferLegs(ctx context.Context, q *db.Queries, chain string, sights []seen) ([]leg, []chains.AssetID, error) {
+// transferLegs returns the legs of those transfers whose script is watched.
+func (w *writing) transferLegs(ctx context.Context, sights []seen) ([]leg, error) {
 	var scripts [][]byte
 	for _, sight := range sights {
 		for i := range sight.match.Transfers {
 			scripts = append(scripts, sight.match.Transfers[i].Script)
 		}
 	}
-	ids, err := scriptIDs(ctx, q, chain, scripts)
-	if err != nil || len(ids) == 0 {
-		return nil, nil, err
+	if err := w.findScripts(ctx, scripts); err != nil {
+		return nil, err
 	}
 	var legs []leg
 	var assets []chains.AssetID
 	for _, sight := range sights {
 		for _, t := range sight.match.Transfers {
-			id, watched := ids[string(t.Script)]
+			id, watched := w.scripts[string(t.Script)]
 			if !watched {
 				continue
 			}
@@ -92,14 +90,13 @@ func transferLegs(ctx context.Context, q *db.Queries, chain string, sights []see
 			assets = append(assets, t.Asset)
 		}
 	}
-	rows, fresh, err := assetIDs(ctx, q, chain, assets)
-	if err != nil {
-		return nil, nil, err
+	if err := w.findAssets(ctx, assets); err != nil {
+		return nil, err
 	}
 	for i := range legs {
-		legs[i].asset = rows[assets[i]]
+		legs[i].asset = w.assets[assets[i]]
 	}
-	return legs, fresh, nil
+	return legs, nil
 }
 
 func newLeg(t chains.Transfer, script int64, block chains.BlockRef) leg {

@@ -82,25 +82,22 @@ func (w *writing) positions(ctx context.Context, touched []chains.Touch) ([]posi
 	for i := range touched {
 		scripts[i] = touched[i].Script
 	}
-	ids, err := scriptIDs(ctx, w.q, w.chain, scripts)
-	if err != nil {
+	if err := w.findScripts(ctx, scripts); err != nil {
 		return nil, err
 	}
 	var assets []chains.AssetID
 	for i := range touched {
-		if ids[string(touched[i].Script)] != 0 {
+		if w.scripts[string(touched[i].Script)] != 0 {
 			assets = append(assets, touched[i].Asset)
 		}
 	}
-	rows, fresh, err := assetIDs(ctx, w.q, w.chain, assets)
-	if err != nil {
+	if err := w.findAssets(ctx, assets); err != nil {
 		return nil, err
 	}
-	w.applied.Assets = append(w.applied.Assets, fresh...)
 	at := make([]position, len(touched))
 	for i := range touched {
-		if id := ids[string(touched[i].Script)]; id != 0 {
-			at[i] = position{id, rows[touched[i].Asset]}
+		if id := w.scripts[string(touched[i].Script)]; id != 0 {
+			at[i] = position{id, w.assets[touched[i].Asset]}
 		}
 	}
 	return at, nil

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"tallyd/chains"
 	"tallyd/indexer"
@@ -18,6 +19,9 @@ type writing struct {
 	changed []int64 // transfers that changed, while custody
 	applied indexer.Applied
 
+	scripts map[string]int64         // row ids that were found, see findScripts
+	assets  map[chains.AssetID]int64 // see findAssets
+
 	rebased  bool    // the chain begins again as another: there is nothing to halt
 	unproved bool    // deposits wait for a balance again
 	shaken   []int64 // transfers of deposits to be judged anew
@@ -28,11 +32,10 @@ type writing struct {
 // transfers first, so that a spend finds an output of the same block. It returns
 // the transfers that changed.
 func (w *writing) match(ctx context.Context, status indexer.TransferStatus, sights []seen) ([]db.PutTransfersRow, error) {
-	legs, fresh, err := transferLegs(ctx, w.q, w.chain, sights)
+	legs, err := w.transferLegs(ctx, sights)
 	if err != nil {
 		return nil, err
 	}
-	w.applied.Assets = append(w.applied.Assets, fresh...)
 	changed, err := w.put(ctx, status, legs)
 	if err != nil {
 		return nil, err
@@ -45,6 +48,40 @@ func (w *writing) match(ctx context.Context, status indexer.TransferStatus, sigh
 	}
 	spent, err := w.put(ctx, status, legs)
 	return append(changed, spent...), err
+}
+
+// findScripts finds the row ids of those scripts that are watched, once for all that
+// a transaction writes: what a block paid is what it touched.
+func (w *writing) findScripts(ctx context.Context, scripts [][]byte) error {
+	unknown := make([][]byte, 0, len(scripts))
+	for _, script := range scripts {
+		if _, known := w.scripts[string(script)]; !known {
+			unknown = append(unknown, script)
+		}
+	}
+	found, err := scriptIDs(ctx, w.q, w.chain, unknown)
+	if w.scripts == nil {
+		w.scripts = found
+	}
+	maps.Copy(w.scripts, found)
+	return err
+}
+
+// findAssets finds the row ids of assets, made where there are none.
+func (w *writing) findAssets(ctx context.Context, assets []chains.AssetID) error {
+	unknown := make([]chains.AssetID, 0, len(assets))
+	for _, asset := range assets {
+		if _, known := w.assets[asset]; !known {
+			unknown = append(unknown, asset)
+		}
+	}
+	found, fresh, err := assetIDs(ctx, w.q, w.chain, unknown)
+	if w.assets == nil {
+		w.assets = found
+	}
+	maps.Copy(w.assets, found)
+	w.applied.Assets = append(w.applied.Assets, fresh...)
+	return err
 }
 
 func spendsOf(sights []seen) []chains.Spend {
