@@ -241,8 +241,9 @@ func (p *Payer) replacement(ctx context.Context, w Withdrawal, rate chains.FeeRa
 func (p *Payer) decline(w Withdrawal, err error) (why Declined, known bool) {
 	why.Retry = backoff(buildFirst, buildLast, w.Tries)
 	ends := func(reason string) (Declined, bool) {
-		// A replacement that is not built ends nothing.
-		return Declined{Reason: reason, Failed: !w.Bump, Retry: why.Retry}, true
+		// A replacement that is not built ends nothing, and a nonce has to be filled:
+		// what is behind it waits.
+		return Declined{Reason: reason, Failed: !w.Bump && w.Kind != KindNonceFill, Retry: why.Retry}, true
 	}
 	if short, ok := errors.AsType[*chains.ShortageError](err); ok {
 		if w.Kind == KindSweep && short.Asset == w.Asset.ID {
