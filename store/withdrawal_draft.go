@@ -98,6 +98,9 @@ func (h *held) reserve(ctx context.Context, built custody.Built, change map[stri
 
 func (h *held) reserveCoins(ctx context.Context, draft chains.Draft) error {
 	w := &h.Withdrawal
+	if err := h.keepsCoins(ctx, draft); err != nil {
+		return err
+	}
 	txs, vouts := outpoints(draft)
 	// Those of a draft that this one replaces are reserved already, and spent by
 	// it in the mempool.
@@ -113,6 +116,25 @@ func (h *held) reserveCoins(ctx context.Context, draft chains.Draft) error {
 		return indexer.ErrStale
 	}
 	return nil
+}
+
+// keepsCoins checks that the coins of what a draft replaces are still reserved. Where
+// an end gave one up that a reorg undid, another may have it: it is not read again,
+// and nothing replaces that draft for now.
+func (h *held) keepsCoins(ctx context.Context, draft chains.Draft) error {
+	w := &h.Withdrawal
+	if len(h.built) == 0 {
+		return nil
+	}
+	txs, vouts := outpoints(h.built[len(h.built)-1])
+	count, err := h.q.CountReserved(ctx, db.CountReservedParams{Chain: w.Chain, WithdrawalID: w.ID, Txs: txs, Vouts: vouts})
+	if err != nil {
+		return fmt.Errorf("count coins of the draft before: %w", err)
+	}
+	if count == int64(len(txs)) {
+		return nil
+	}
+	return &chains.ShortageError{Asset: chains.AssetID(h.Native), Need: w.Amount.Add(draft.Fee)}
 }
 
 // takeChange gives the address for change away.

@@ -1,12 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"tallyd/chains"
 	"tallyd/indexer/custody"
+	"tallyd/store"
 )
 
 // A fill that fails when it is mined has used its nonce all the same.
@@ -65,4 +68,86 @@ func TestFillReverts(t *testing.T) {
 	e.again(t)
 	require.Equal(t, "PendingSignature", e.at(t, e.fill(t)))
 	e.sound(t)
+}
+
+// slowFees is a node that says what the network asks for only once the test does.
+type slowFees struct {
+	coinNode
+
+	asked chan struct{}
+	leave chan struct{}
+}
+
+func (n slowFees) EstimateFee(ctx context.Context, _ int, _ chains.Amount) (chains.FeeEstimate, error) {
+	select {
+	case n.asked <- struct{}{}:
+	case <-ctx.Done():
+	}
+	select {
+	case <-n.leave:
+	case <-ctx.Done():
+	}
+	return chains.FeeEstimate{FeeRate: chains.FeeRate{Max: chains.NewAmount(10)}}, ctx.Err()
+}
+
+// Nobody says what a replacement must pay for longer than a turn lasts, so that each of
+// two payers loses its turn to the other: what is signed is broadcast all the same.
+func TestSentWhileFeesHang(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{MaxConns: 8}, depth(1))
+	id := w.withdraw(t, w.fund(t, 500), 100)
+	w.work(t)
+	draft := w.signs(t, id)
+	w.work(t)
+	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
+	w.node.told = nil
+	slow := slowFees{coinNode{w.node}, make(chan struct{}), make(chan struct{})}
+	step := func() (done chan error) {
+		payer, done := w.newPayer(), make(chan error, 1)
+		payer.Source = slow
+		go func() { done <- second(payer.Step(context.WithoutCancel(t.Context()))) }()
+		<-slow.asked
+		return done
+	}
+	turns := []chan error{step()}
+	for range 3 {
+		w.hurry(t) // the turn of the last one is over
+		turns = append(turns, step())
+		slow.leave <- struct{}{}
+	}
+	slow.leave <- struct{}{}
+	for _, done := range turns {
+		require.NoError(t, <-done)
+	}
+	require.Contains(t, w.node.told, string(sign(draft.Draft).Raw))
+	w.sound(t)
+}
+
+// A replacement needs a coin that another has since a reorg: it is given up, and what is
+// signed is broadcast.
+func TestReplacementWithoutItsCoin(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := newTill(t, store.Options{}, depth(1))
+	wallet := w.fund(t, 115, 30)
+	id := w.withdraw(t, wallet, 100)
+	w.work(t)
+	old := w.signs(t, id)
+	w.work(t)
+	require.NoError(t, second(w.Bump(ctx, w.realm, id)))
+	w.work(t)
+	w.mine(t, w.effect(old.Draft))
+	w.work(t)
+	require.Equal(t, "Completed", w.at(t, id))
+	other := w.withdraw(t, wallet, 20)
+	w.work(t)
+	require.Equal(t, "PendingSignature", w.at(t, other))
+	w.unmine(t, 1)
+	w.work(t)
+	require.NoError(t, second(w.Bump(ctx, w.realm, id)))
+	w.node.told = nil
+	w.again(t)
+	require.Equal(t, "Confirming replacement_unsigned", w.at(t, id), "no other is wanted any more")
+	require.Contains(t, w.node.told, string(sign(old.Draft).Raw))
+	w.sound(t)
 }

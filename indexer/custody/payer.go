@@ -95,14 +95,13 @@ func (p *Payer) look(ctx context.Context, w Withdrawal) error {
 	if err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
-	switch {
-	case w.ToBuild():
-		if w, err = p.build(ctx, w); err == nil && w.ToBuild() && w.ToSend() != nil {
-			// No replacement can be built for now: what is signed goes on.
-			w, err = p.send(ctx, w)
-		}
-	case w.ToSend() != nil:
+	// What is signed goes on, and comes first: to find out what a replacement must
+	// pay may take longer than the turn lasts, and may come to nothing.
+	if w.ToSend() != nil {
 		w, err = p.send(ctx, w)
+	}
+	if err == nil && w.ToBuild() {
+		w, err = p.build(ctx, w)
 	}
 	if err == nil && w.Status != before {
 		p.Log.Info().Stringer("withdrawal", w.ID).Str("kind", string(w.Kind)).Str("was", string(before)).Str("status", string(w.Status)).
