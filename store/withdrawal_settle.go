@@ -68,8 +68,9 @@ func (h *held) observe(ctx context.Context, seen custody.Observation) (*held, er
 		}
 	}
 	if seen.Adopt != nil {
-		if err := h.q.AdoptDraft(ctx, db.AdoptDraftParams{WithdrawalID: w.ID, N: w.Signed, Txid: seen.Adopt[:]}); err != nil {
-			return nil, fmt.Errorf("keep the id of draft %d: %w", w.Signed, err)
+		err := h.q.AdoptDraft(ctx, db.AdoptDraftParams{WithdrawalID: w.ID, N: int32(seen.Adopt.Draft), Txid: seen.Adopt.Tx[:]}) //nolint:gosec // below drafts
+		if err != nil {
+			return nil, fmt.Errorf("keep the id of draft %d: %w", seen.Adopt.Draft, err)
 		}
 	}
 	if seen.Seen == nil && seen.Adopt == nil {
@@ -191,8 +192,9 @@ func (h *held) lose(ctx context.Context, seen custody.Observation) error {
 		}
 		at, dead := h.dead(h.built[i], byCoin)
 		since, lost = max(since, at), lost && dead
-		if h.drafts[i].N == w.Signed {
-			h.spender = spenderOf(h.built[i], byCoin)
+		// A replacement may spend more coins than the draft that is mined.
+		if spender := spenderOf(h.built[i], byCoin); spender != nil {
+			spender.Draft, h.spender = int(h.drafts[i].N), spender
 		}
 	}
 	if !lost {

@@ -151,3 +151,65 @@ func TestReplacementWithoutItsCoin(t *testing.T) {
 	require.Contains(t, w.node.told, string(sign(old.Draft).Raw))
 	w.sound(t)
 }
+
+// The draft that a replacement was to replace is mined with another id, and the
+// replacement would have spent one coin more: it is the same withdrawal.
+func TestChangedIDOfReplaced(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(1))
+	wallet := w.fund(t, 115, 30)
+	id := w.withdraw(t, wallet, 100)
+	w.work(t)
+	old := w.signs(t, id)
+	w.work(t)
+	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
+	w.work(t)
+	require.Len(t, w.signs(t, id).Draft.Payment.Inputs, 2)
+	w.work(t)
+	effect := w.effectAs(old.Draft, hash('m', 1))
+	ref := w.mine(t, effect)
+	w.node.blocks[ref.Hash] = effect.Transfers
+	w.node.refuse = chains.RefusedSpent
+	w.again(t)
+	w.mineEmpty(t, 3)
+	w.again(t)
+	require.Equal(t, "Completed", w.at(t, id))
+	found := w.withdrawal(t, id)
+	require.Equal(t, 1, found.Mined.Draft)
+	tx, ok := found.Tx()
+	require.True(t, ok)
+	require.Equal(t, hash('m', 1), tx)
+	require.Equal(t, "0 45 0", w.holds(t, wallet))
+	w.sound(t)
+}
+
+// A replacement loses the coin that it took in addition: the one it was to replace can
+// still be mined, and is what nodes are told of.
+func TestReplacementLosesItsCoin(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(1))
+	wallet := w.fund(t, 115, 30)
+	id := w.withdraw(t, wallet, 100)
+	w.work(t)
+	old := w.signs(t, id)
+	w.work(t)
+	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
+	w.work(t)
+	replacement := w.signs(t, id)
+	w.work(t)
+	extra := replacement.Draft.Payment.Inputs[1].Outpoint
+	w.mine(t, chains.Match{Spends: []chains.Spend{{Tx: hash('x', 1), Spent: extra}}})
+	w.node.judge = func(raw string) chains.RefusalReason {
+		if raw == string(sign(replacement.Draft).Raw) {
+			return chains.RefusedSpent
+		}
+		return ""
+	}
+	w.node.told = nil // they were all restarted
+	w.again(t)
+	require.Contains(t, w.node.told, string(sign(old.Draft).Raw))
+	w.mine(t, w.effect(old.Draft))
+	w.work(t)
+	require.Equal(t, "Completed", w.at(t, id))
+	w.sound(t)
+}

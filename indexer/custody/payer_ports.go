@@ -90,7 +90,7 @@ type Observation struct {
 	Refused chains.RefusalReason // all refuse it; "" if not
 	Seen    *Seen                // EVM: where a draft is mined, by the word of a node
 	UsedAt  *uint64              // EVM: the height of a head at which the nonce is used, and by none of the drafts
-	Adopt   *chains.Hash         // bitcoin: the id that the newest signed draft has in the chain, changed on its way
+	Adopt   *Spender             // bitcoin: the draft itself, in the chain with an id that was changed on its way
 
 	// Searched says that all was looked at by which a draft could turn out to be
 	// mined. Without it no withdrawal is given up as lost.

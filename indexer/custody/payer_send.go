@@ -29,7 +29,7 @@ func (p *Payer) send(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 	if !ok {
 		return w, errCannot
 	}
-	err := broadcaster.Broadcast(ctx, w.ToSend().Signed.Raw)
+	err := p.tell(ctx, broadcaster, w)
 	refusal, refused := errors.AsType[*chains.RefusalError](err)
 	switch {
 	case ctx.Err() != nil:
@@ -52,6 +52,27 @@ func (p *Payer) send(ctx context.Context, w Withdrawal) (Withdrawal, error) {
 		return w, fmt.Errorf("keep what nodes said: %w", err)
 	}
 	return w, nil
+}
+
+// tell hands nodes the draft that they are to be told of. A replacement may have lost
+// a coin that what it replaces does without: then they are told of that.
+func (p *Payer) tell(ctx context.Context, broadcaster chains.Broadcaster, w Withdrawal) error {
+	first := w.ToSend()
+	err := broadcaster.Broadcast(ctx, first.Signed.Raw)
+	refusal, refused := errors.AsType[*chains.RefusalError](err)
+	if !refused || refusal.Reason != chains.RefusedSpent || w.Sender != nil {
+		return err //nolint:wrapcheck // the source says what it was doing
+	}
+	for i := len(w.Drafts) - 1; i >= 0; i-- {
+		older := &w.Drafts[i]
+		if older.Signed == nil || older.N == first.N {
+			continue
+		}
+		if broadcaster.Broadcast(ctx, older.Signed.Raw) == nil {
+			return nil
+		}
+	}
+	return err //nolint:wrapcheck // the source says what it was doing
 }
 
 // search looks at what the ledger cannot tell: of a transaction of the bitcoin
@@ -105,8 +126,8 @@ func (p *Payer) searchNonce(ctx context.Context, broadcaster chains.Broadcaster,
 	return nil
 }
 
-// searchSpender reads the block of a transaction that spends the coins of the
-// newest signed draft: one that pays the same to the same is the draft itself.
+// searchSpender reads the block of a transaction that spends the coins of a signed
+// draft: one that pays the same to the same is the draft itself.
 func (p *Payer) searchSpender(ctx context.Context, w Withdrawal, seen *Observation) error {
 	if w.Spender == nil {
 		return nil
@@ -123,7 +144,7 @@ func (p *Payer) searchSpender(ctx context.Context, w Withdrawal, seen *Observati
 	}
 	for _, t := range match.Transfers {
 		if t.Tx == w.Spender.Tx && t.Side == chains.In && string(t.Script) == string(w.Script) && t.Amount.Equal(w.Amount) {
-			seen.Adopt = &t.Tx
+			seen.Adopt = w.Spender
 			return nil
 		}
 	}

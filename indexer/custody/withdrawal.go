@@ -77,7 +77,7 @@ type Withdrawal struct {
 	Taken       bool           // a node has taken one of them
 	Mined       *Mined         // the one of them that stands in the chain, as far as is known
 	Again       int            // the one that was mined before, if its block has left; 0 for none
-	Spender     *Spender       // bitcoin: what stands in the chain and spends the coins of the newest signed draft
+	Spender     *Spender       // bitcoin: what stands in the chain and spends the coins of a signed draft
 	Lost        *uint64        // the height at which it was seen that none can be mined any more
 	Due         *Due           // when Mined or Lost is final
 	Short       *chains.ShortageError
@@ -109,6 +109,7 @@ type Draft struct {
 // spends all the coins of one. Without witness that may be the draft itself, whose
 // id was changed on its way.
 type Spender struct {
+	Draft  int // the newest one of which it spends all the coins
 	Tx     chains.Hash
 	Block  chains.Hash
 	Height uint64
