@@ -180,6 +180,13 @@ func within(ctx context.Context, q *db.Queries, order custody.InternalOrder) (db
 		p.Amount, p.Destination, p.Script = order.Amount, own.Address, order.Script
 		return p, nil
 	}
+	underWay, err := q.SweepUnderWay(ctx, db.SweepUnderWayParams{Tenant: realm.Tenant, Environment: environment, SenderID: own.ScriptID, AssetID: p.AssetID})
+	if err != nil {
+		return p, fmt.Errorf("look for a sweep under way: %w", err)
+	}
+	if underWay {
+		return p, custody.ErrUnderWay
+	}
 	const most = 1000 // assets of one address
 	holdings, err := q.PoolHoldings(ctx, db.PoolHoldingsParams{Tenant: realm.Tenant, Environment: environment, Chain: order.Chain, ScriptID: &own.ScriptID, Rows: most})
 	if err != nil {

@@ -12,6 +12,54 @@ import (
 	"tallyd/store"
 )
 
+// A sweep that had ended is under way again after a reorg, also while the next sweep
+// of the same waits behind its nonce.
+func TestSweepAfterReorg(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	e := newEVMTill(t, depth(2))
+	e.openIn(t, e.newVault(t), e.token)
+	e.snapshot(t, 100, 5, 60)
+	sweep := func() uuid.UUID {
+		made, err := e.MoveWithin(ctx, custody.InternalOrder{
+			ID: uuid.New(), Realm: e.realm, Kind: custody.KindSweep, Chain: e.desk.chain.Slug, Script: script(100), Asset: e.token,
+		})
+		require.NoError(t, err)
+		e.work(t)
+		return made.ID
+	}
+	first := sweep()
+	e.signs(t, first)
+	e.work(t)
+	mined := e.onChain(t, first)
+	e.mine(t, mined)
+	e.work(t)
+	require.Equal(t, "Confirming", e.at(t, first))
+	_, err := e.MoveWithin(ctx, custody.InternalOrder{
+		ID: uuid.New(), Realm: e.realm, Kind: custody.KindSweep, Chain: e.desk.chain.Slug, Script: script(100), Asset: e.token,
+	})
+	require.ErrorIs(t, err, custody.ErrUnderWay, "one that is mined, too")
+	e.mine(t)
+	e.work(t)
+	require.Equal(t, "Completed", e.at(t, first))
+	second := sweep()
+	e.signs(t, second)
+	e.work(t)
+
+	e.unmine(t, 2)
+	e.node.told = nil
+	e.again(t)
+	require.Equal(t, "Confirming", e.at(t, first))
+	require.Contains(t, e.node.told, string(e.withdrawal(t, first).Drafts[0].Signed.Raw), "nodes are told again")
+	e.mine(t, mined)
+	e.mine(t, e.onChain(t, second))
+	e.mine(t)
+	e.again(t)
+	require.Equal(t, "Completed", e.at(t, first))
+	require.Equal(t, "Completed", e.at(t, second))
+	e.sound(t)
+}
+
 // A fill that fails when it is mined has used its nonce all the same.
 func TestFillFails(t *testing.T) {
 	t.Parallel()

@@ -1273,6 +1273,39 @@ func (q *Queries) SpendableCoins(ctx context.Context, arg SpendableCoinsParams) 
 	return items, nil
 }
 
+const sweepUnderWay = `-- name: SweepUnderWay :one
+SELECT EXISTS (
+    SELECT
+    FROM withdrawals
+    WHERE tenant = $1
+    AND environment = $2
+    AND sender_id = $3::bigint
+    AND asset_id = $4
+    AND kind = 'Sweep'
+    AND status IN ('Submitted', 'PendingSignature', 'Broadcasting', 'Confirming')
+)
+`
+
+type SweepUnderWayParams struct {
+	Tenant      string
+	Environment string
+	SenderID    int64
+	AssetID     int64
+}
+
+// SweepUnderWay reports whether an asset of an address is being swept for a realm.
+func (q *Queries) SweepUnderWay(ctx context.Context, arg SweepUnderWayParams) (bool, error) {
+	row := q.db.QueryRow(ctx, sweepUnderWay,
+		arg.Tenant,
+		arg.Environment,
+		arg.SenderID,
+		arg.AssetID,
+	)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const takeChange = `-- name: TakeChange :execrows
 UPDATE custody_keys
 SET next_change = next_change + 1

@@ -639,6 +639,19 @@ AND k.amount > 0
 ORDER BY k.amount DESC, a.script_id
 LIMIT @rows;
 
+-- name: SweepUnderWay :one
+-- SweepUnderWay reports whether an asset of an address is being swept for a realm.
+SELECT EXISTS (
+    SELECT
+    FROM withdrawals
+    WHERE tenant = @tenant
+    AND environment = @environment
+    AND sender_id = @sender_id::bigint
+    AND asset_id = @asset_id
+    AND kind = 'Sweep'
+    AND status IN ('Submitted', 'PendingSignature', 'Broadcasting', 'Confirming')
+);
+
 -- name: ChainAssets :many
 -- ChainAssets returns the listed assets of a chain, the native one first.
 SELECT *
