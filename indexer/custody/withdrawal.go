@@ -33,7 +33,8 @@ const (
 	ReasonReplacementWanted   = "replacement_wanted"   // one with a higher fee is about to be built
 	ReasonReplacementUnsigned = "replacement_unsigned" // it waits to be signed
 
-	// ReasonDust and those below are of Failed.
+	// ReasonDust and those below are of Failed; of a KindNonceFill that is tried again
+	// they are of Submitted.
 	ReasonDust        = "dust"          // nodes relay no amount as small as that
 	ReasonReverts     = "reverts"       // the recipient or the token refuses it: nothing was broadcast
 	ReasonUnsupported = "unsupported"   // the chain's transactions are not built here
