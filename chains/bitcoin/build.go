@@ -40,6 +40,9 @@ func (s *Source) buildPayment(ctx context.Context, order chains.PaymentOrder) (c
 	if err != nil {
 		return chains.Draft{}, err
 	}
+	if order.Ceiling.Cmp(chains.NewAmount(maxMoney)) < 0 {
+		want.ceiling = order.Ceiling.Big().Int64()
+	}
 	coins, err := s.spendables(keys, order.Coins, order.Tip)
 	if err != nil {
 		return chains.Draft{}, err

@@ -83,3 +83,23 @@ func TestBuildPaymentRefuses(t *testing.T) {
 	_, err = cash.(chains.CoinBuilder).BuildPayment(t.Context(), good())
 	require.ErrorIs(t, err, chains.ErrUnsupported)
 }
+
+// TestBuildPaymentWithinCeiling has one coin that needs no change and leaves more to the
+// fee than may be paid, and one that makes change for less.
+func TestBuildPaymentWithinCeiling(t *testing.T) {
+	t.Parallel()
+	source, alice := offline(t), newSigner(t)
+	order := chains.PaymentOrder{
+		Coins: alice.funded(source, "wpkh", "wpkh"), To: worth(recipient(t, source), 50_000),
+		Change: alice.output(source, "wpkh", chains.BranchChange, 0), Rate: satPerByte(2), Ceiling: most, Tip: 110,
+	}
+	order.Coins[0].Amount = chains.NewAmount(50_400)
+	draft, err := source.BuildPayment(t.Context(), order)
+	require.NoError(t, err)
+	require.Equal(t, "400", draft.Fee.String())
+	order.Ceiling = chains.NewAmount(300)
+	draft, err = source.BuildPayment(t.Context(), order)
+	require.NoError(t, err)
+	require.Equal(t, "282", draft.Fee.String())
+	require.Len(t, draft.Payment.Outputs, 2)
+}

@@ -22,6 +22,7 @@ type wanted struct {
 	amount  int64
 	rate    int64
 	evicted int64 // fees of the transactions that are replaced; 0 for none
+	ceiling int64 // the most that may be paid where there is a choice; 0 for any
 	to      []byte
 	change  []byte
 	params  Params
@@ -67,10 +68,10 @@ func compareOutpoints(a, b chains.Outpoint) int {
 }
 
 // choose returns the coins to spend: those that need no change, if a search finds
-// them, else the most valuable ones.
+// them and no more is given away than may be, else the most valuable ones.
 func (w wanted) choose(coins []spendable) (chosen, error) {
 	list := candidates(coins, w.rate)
-	if found, ok := w.exact(list); ok {
+	if found, ok := w.exact(list); ok && (w.ceiling == 0 || found.fee <= w.ceiling) {
 		return found, nil
 	}
 	return w.largest(list)
