@@ -121,6 +121,10 @@ func (s *Source) simulate(ctx context.Context, u *rpc.Upstream, t transfer, foun
 			if err := callError(answer.Err); err != nil {
 				return fmt.Errorf("simulate the transfer: %w", err)
 			}
+			if outOfTime(answer.Err) {
+				// It says nothing of the transfer, which another node may carry out.
+				return fmt.Errorf("simulate the transfer: %w", answer.Err)
+			}
 			found.refusal = answer.Err.Error()
 			return nil
 		}

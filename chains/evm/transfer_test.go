@@ -274,3 +274,24 @@ func TestRollupCharge(t *testing.T) {
 	require.Equal(t, chains.NewAmount(plainGas*10e9+24690).String(), draft.Fee.String())
 	require.Equal(t, "10000000000000000", draft.Transfer.Value.Add(draft.Fee).String())
 }
+
+// TestTransferOutOfTime has a node give a simulation up for its own sake: that is no word
+// on the transfer, which would end a withdrawal.
+func TestTransferOutOfTime(t *testing.T) {
+	t.Parallel()
+	anvil := startAnvil(t)
+	for _, method := range []string{"eth_estimateGas", "eth_call"} {
+		node := startLiar(t, anvil, func(asked string, result any) any {
+			if asked == method {
+				return map[string]any{"code": -32000, "message": "execution aborted (timeout = 5s)"}
+			}
+			return result
+		})
+		source := open(t, spec(node))
+		_, err := source.BuildTransfer(t.Context(), chains.TransferOrder{
+			From: alice[:], To: fresh(1).Bytes(), Asset: source.Chain().Native.ID, Amount: chains.NewAmount(5), Rate: gwei(10, 1), Ceiling: ether,
+		})
+		require.Error(t, err, method)
+		require.NotErrorIs(t, err, chains.ErrReverts, method)
+	}
+}
