@@ -125,7 +125,7 @@ func (h *held) stand(ctx context.Context, seen custody.Observation) error {
 // certain reports whether what was observed in this turn, too, says that none of
 // the drafts can be mined any more.
 func (h *held) certain(seen custody.Observation) bool {
-	return seen.Searched && seen.Refused == chains.RefusedSpent && (h.Withdrawal.SenderID == nil || seen.UsedAt != nil)
+	return seen.Gone(h.Withdrawal.SenderID != nil)
 }
 
 // minedDraft returns the draft that stands in the chain, or nil.

@@ -261,3 +261,26 @@ func TestReplacementLosesItsCoin(t *testing.T) {
 	require.Equal(t, "Completed", w.at(t, id))
 	w.sound(t)
 }
+
+// Nodes have words of their own for a nonce that is used: the withdrawal ends all the same.
+func TestNonceUsedInOtherWords(t *testing.T) {
+	t.Parallel()
+	e := newEVMTill(t, depth(1))
+	coins := e.rich(t, e.desk.chain.Native.ID, 500)
+	id := e.withdraw(t, coins, 100)
+	e.work(t)
+	e.signs(t, id)
+	e.node.refuse = chains.RefusedOther
+	e.work(t)
+	e.mineEmpty(t, 14)
+	e.again(t)
+	require.Equal(t, "Broadcasting refused_other", e.at(t, id), "the nonce is free")
+	require.Nil(t, e.withdrawal(t, id).Lost)
+	e.node.nonces[string(script(treasury))] = 1
+	e.again(t)
+	e.mineEmpty(t, 12)
+	e.again(t)
+	require.Equal(t, "Failed conflict", e.at(t, id))
+	require.Equal(t, "0 500 0", e.holds(t, coins))
+	e.sound(t)
+}

@@ -99,6 +99,21 @@ type Observation struct {
 	Retry time.Duration // when to ask again
 }
 
+// used reports whether nodes refuse as they do where the nonce is used: there are words
+// for it that also stand for something else.
+func (o *Observation) used() bool {
+	return o.Refused == chains.RefusedSpent || o.Refused == chains.RefusedOther
+}
+
+// Gone reports whether all that was asked says that none of the drafts can be mined
+// any more: of coins the ledger has to say it too, of a nonce nodes have.
+func (o *Observation) Gone(nonce bool) bool {
+	if !nonce {
+		return o.Searched && o.Refused == chains.RefusedSpent
+	}
+	return o.Searched && o.used() && o.UsedAt != nil
+}
+
 // Seen says where a node says that a draft is mined.
 type Seen struct {
 	Draft    int

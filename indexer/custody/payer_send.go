@@ -107,7 +107,7 @@ func (p *Payer) searchNonce(ctx context.Context, broadcaster chains.Broadcaster,
 		}
 	}
 	reader, ok := p.Source.(chains.NonceReader)
-	if !ok || seen.Refused != chains.RefusedSpent || w.Nonce == nil {
+	if !ok || !seen.used() || w.Nonce == nil {
 		return nil
 	}
 	latest, _, err := reader.Nonces(ctx, w.Sender.Script)
