@@ -20,29 +20,28 @@ func TestSweepAfterReorg(t *testing.T) {
 	e := newEVMTill(t, depth(2))
 	e.openIn(t, e.newVault(t), e.token)
 	e.snapshot(t, 100, 5, 60)
-	sweep := func() uuid.UUID {
-		made, err := e.MoveWithin(ctx, custody.InternalOrder{
-			ID: uuid.New(), Realm: e.realm, Kind: custody.KindSweep, Chain: e.desk.chain.Slug, Script: script(100), Asset: e.token,
-		})
-		require.NoError(t, err)
-		e.work(t)
-		return made.ID
+	sweep := func() custody.InternalOrder {
+		return custody.InternalOrder{ID: uuid.New(), Realm: e.realm, Kind: custody.KindSweep, Chain: e.desk.chain.Slug, Script: script(100), Asset: e.token}
 	}
-	first := sweep()
+	made, err := e.MoveWithin(ctx, sweep())
+	require.NoError(t, err)
+	first := made.ID
+	e.work(t)
 	e.signs(t, first)
 	e.work(t)
 	mined := e.onChain(t, first)
 	e.mine(t, mined)
 	e.work(t)
 	require.Equal(t, "Confirming", e.at(t, first))
-	_, err := e.MoveWithin(ctx, custody.InternalOrder{
-		ID: uuid.New(), Realm: e.realm, Kind: custody.KindSweep, Chain: e.desk.chain.Slug, Script: script(100), Asset: e.token,
-	})
+	_, err = e.MoveWithin(ctx, sweep())
 	require.ErrorIs(t, err, custody.ErrUnderWay, "one that is mined, too")
 	e.mine(t)
 	e.work(t)
 	require.Equal(t, "Completed", e.at(t, first))
-	second := sweep()
+	made, err = e.MoveWithin(ctx, sweep())
+	require.NoError(t, err)
+	second := made.ID
+	e.work(t)
 	e.signs(t, second)
 	e.work(t)
 
