@@ -20,16 +20,25 @@ import (
 // evmDepth is how deep a deposit is when it is credited.
 const evmDepth = 2
 
+// treasuryOf is the address of the model's treasury.
+var treasuryOf = peerOf(7)
+
 // deed is a transaction of the token: what it says and what it does to one address.
 type deed struct {
 	id      int
 	address int
 	in, out []int64 // what its logs say
 	came    int64   // what the address has more, less than nothing if it pays
+	own     bool    // the tenant's treasury sent it: it is no deposit
 }
 
 // arrived is what a deposit can be credited of it: what came and stayed.
-func (d deed) arrived() int64 { return max(0, d.came) }
+func (d deed) arrived() int64 {
+	if d.own {
+		return 0
+	}
+	return max(0, d.came)
+}
 
 type evmBlock struct {
 	ref   chains.BlockRef
@@ -51,7 +60,7 @@ func (m *evmModel) deed() deed {
 	m.ids++
 	d := deed{id: m.ids, address: rapid.IntRange(0, len(m.wallets)-1).Draw(m.t, "address")}
 	amount := 10 * rapid.Int64Range(1, 20).Draw(m.t, "amount")
-	switch rapid.SampledFrom([]string{"true", "true", "true", "taxed", "forged", "twice", "bounce", "rest", "pays"}).Draw(m.t, "kind") {
+	switch rapid.SampledFrom([]string{"true", "true", "true", "taxed", "forged", "twice", "bounce", "rest", "pays", "own"}).Draw(m.t, "kind") {
 	case "true":
 		d.in, d.came = []int64{amount}, amount
 	case "taxed":
@@ -66,6 +75,8 @@ func (m *evmModel) deed() deed {
 		d.in, d.out, d.came = []int64{amount, 10}, []int64{10}, amount
 	case "pays":
 		d.out, d.came = []int64{amount}, -amount
+	case "own":
+		d.in, d.came, d.own = []int64{amount}, amount, true
 	}
 	return d
 }
@@ -125,6 +136,9 @@ func (m *evmModel) apply(b evmBlock) {
 		leg := func(side chains.Side, amount int64) {
 			one := m.e.log(d.id, d.address, m.e.token, amount)
 			one.Source, one.Side, one.TxIndex = chains.SourceLog(n), side, uint32(i)
+			if d.own {
+				one.Peer = treasuryOf
+			}
 			step.Match.Transfers = append(step.Match.Transfers, one)
 			n++
 		}
@@ -253,6 +267,7 @@ func TestEVMDepositModel(t *testing.T) {
 		d, tip := deskIn(t, s.next(t), chains.FamilyEVM, depth(evmDepth))
 		e := &evmDesk{desk: d, token: chains.AssetID(d.chain.ID + "/erc20:0x01"), tip: tip, n: 1}
 		e.list(t, e.token)
+		require.NoError(t, e.SetTreasury(t.Context(), e.realm, e.chain.Slug, indexer.WatchedScript{Script: treasuryOf, Address: "0x7"}))
 		m := &evmModel{tb: t, t: rt, e: e}
 		for range 2 {
 			m.wallets = append(m.wallets, e.openIn(t, e.newVault(t), e.token))

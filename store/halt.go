@@ -104,7 +104,9 @@ func setPolicy(ctx context.Context, q *db.Queries, cursor db.LockCursorRow, poli
 	return true, remeasure(ctx, q, cursor, policy)
 }
 
-// remeasure says anew when open deposits are due.
+// remeasure says anew when open deposits are due. One whose block left keeps its
+// height, unless it waits for what is not read any more: then it is due as one in
+// the block at that height is, which is no earlier than it would have been.
 func remeasure(ctx context.Context, q *db.Queries, cursor db.LockCursorRow, policy custody.Policy) error {
 	rows, err := q.OpenDeposits(ctx, cursor.Chain)
 	if err != nil {
@@ -114,13 +116,21 @@ func remeasure(ctx context.Context, q *db.Queries, cursor db.LockCursorRow, poli
 		return nil
 	}
 	var p db.SetDuesParams
-	for _, row := range rows {
-		due := policy.For(chains.AssetID(row.Caip19), row.Amount).Due(uint64(row.Height), row.Coinbase, uint64(cursor.Maturity))
+	for i := range rows {
+		row := &rows[i]
+		threshold := policy.For(chains.AssetID(row.Caip19), row.Amount)
+		due := threshold.Due(uint64(row.Height), row.Coinbase, uint64(cursor.Maturity))
+		if row.State == string(custody.Orphaned) {
+			due = threshold.Due(uint64(row.Due), false, 0)
+			if string(due.Basis) == row.Basis {
+				continue
+			}
+		}
 		p.Ids, p.Bases = append(p.Ids, row.ID), append(p.Bases, string(due.Basis))
 		p.Dues, p.Matures = append(p.Dues, int64(due.Height)), append(p.Matures, int64(due.Mature))
 	}
 	if err := q.SetDues(ctx, p); err != nil {
-		return fmt.Errorf("say anew when %d deposits are due: %w", len(rows), err)
+		return fmt.Errorf("say anew when %d deposits are due: %w", len(p.Ids), err)
 	}
 	if err := q.SetDue(ctx, cursor.Chain); err != nil {
 		return fmt.Errorf("keep when deposits are due: %w", err)

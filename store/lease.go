@@ -49,48 +49,50 @@ func (s *Store) register(ctx context.Context, chain chains.Chain, listed []chain
 			}
 		}
 		w := writing{q: q, chain: chain.Slug, custody: cursor.Custody}
-		if err := w.registerAssets(ctx, chain, listed); err != nil {
+		back, err := w.registerAssets(ctx, chain, listed)
+		if err != nil {
 			return err
 		}
-		return w.settle(ctx, due)
+		return w.settle(ctx, due || back)
 	})
 }
 
-// registerAssets makes the assets of a chain those that the configuration names.
-// What wallets were paid of an asset while it was not listed is theirs once it is.
-func (w *writing) registerAssets(ctx context.Context, chain chains.Chain, listed []chains.Asset) error {
+// registerAssets makes the assets of a chain those that the configuration names, and
+// reports whether some came back: what wallets were paid of an asset while it was not
+// listed is theirs once it is, and what became due meanwhile is credited.
+func (w *writing) registerAssets(ctx context.Context, chain chains.Chain, listed []chains.Asset) (back bool, err error) {
 	q, native := w.q, chain.Native
 	if err := q.DropNative(ctx, db.DropNativeParams{Chain: chain.Slug, Caip19: string(native.ID)}); err != nil {
-		return fmt.Errorf("drop another native asset: %w", err)
+		return false, fmt.Errorf("drop another native asset: %w", err)
 	}
-	err := q.PutNative(ctx, db.PutNativeParams{
+	err = q.PutNative(ctx, db.PutNativeParams{
 		Chain: chain.Slug, Caip19: string(native.ID), Symbol: native.Symbol, Name: native.Name, Decimals: int32(native.Decimals),
 	})
 	if err != nil {
-		return fmt.Errorf("put native asset: %w", err)
+		return false, fmt.Errorf("put native asset: %w", err)
 	}
 	names := assetNames(listed)
-	back, err := q.Unlisted(ctx, db.UnlistedParams{Chain: chain.Slug, Caip19s: names.caip19s})
+	unlisted, err := q.Unlisted(ctx, db.UnlistedParams{Chain: chain.Slug, Caip19s: names.caip19s})
 	if err != nil {
-		return fmt.Errorf("find assets that come back: %w", err)
+		return false, fmt.Errorf("find assets that come back: %w", err)
 	}
 	if err := q.UnlistAssets(ctx, db.UnlistAssetsParams{Chain: chain.Slug, Caip19s: names.caip19s}); err != nil {
-		return fmt.Errorf("unlist assets: %w", err)
+		return false, fmt.Errorf("unlist assets: %w", err)
 	}
 	err = q.ListAssets(ctx, db.ListAssetsParams{
 		Chain: chain.Slug, Caip19s: names.caip19s, Symbols: names.symbols, Names: names.names, Decimals: names.decimals,
 	})
 	if err != nil {
-		return fmt.Errorf("list assets: %w", err)
+		return false, fmt.Errorf("list assets: %w", err)
 	}
-	if !w.custody || len(back) == 0 {
-		return nil
+	if !w.custody || len(unlisted) == 0 {
+		return false, nil
 	}
-	wallets, err := q.WalletsOfAssets(ctx, back)
+	wallets, err := q.WalletsOfAssets(ctx, unlisted)
 	if err != nil {
-		return fmt.Errorf("find wallets of assets that come back: %w", err)
+		return false, fmt.Errorf("find wallets of assets that come back: %w", err)
 	}
-	return w.unclaimed(ctx, wallets, nil)
+	return true, w.unclaimed(ctx, wallets, nil)
 }
 
 // Rebase makes a chain begin again with another genesis block, as a development

@@ -35,7 +35,7 @@ type (
 		Received      *string   `json:"received" nullable:"true" doc:"What is credited of it: on EVM chains what the balance proves. null while that is not known" example:"1.5"`
 		Address       string    `json:"address"`
 		State         string    `json:"state" enum:"detected,confirming,credited,orphaned,replaced,dropped"`
-		Reason        string    `json:"reason" doc:"internal: it was dropped because the money came from your own pool. Else empty"`
+		Reason        string    `json:"reason" doc:"Why it was dropped: internal, the money came from your own pool; reorg, its block left and the chain has long gone on; nothing_arrived, the balance grew by nothing. Else empty"`
 		Tx            string    `json:"txHash"`
 		Source        string    `json:"source" doc:"Where in the transaction it stands" example:"vout:0"`
 		Block         *string   `json:"blockHash" nullable:"true"`

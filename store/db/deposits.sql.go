@@ -317,7 +317,7 @@ CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(o.fee + GREATEST(0, o.gone - o.came)), 0) AS gone,
         coalesce(sum(o.judged) FILTER (WHERE o.tx <> t.tx), 0)
-        + coalesce(sum(GREATEST(0, o.claimed - o.gone)) FILTER (WHERE o.tx <> t.tx AND (o.height, o.tx_index, o.first) < (t.height, t.tx_index, t.id)), 0) AS before,
+        + coalesce(sum(GREATEST(0, o.own - o.gone + CASE WHEN (o.height, o.tx_index, o.first) < (t.height, t.tx_index, t.id) THEN o.claimed ELSE 0 END)) FILTER (WHERE o.tx <> t.tx), 0) AS before,
         coalesce(sum(o.gone) FILTER (WHERE o.tx = t.tx), 0) AS returned,
         coalesce(sum(o.ahead) FILTER (WHERE o.tx = t.tx), 0) AS ahead,
         max(o.height) AS last
@@ -329,13 +329,16 @@ CROSS JOIN LATERAL (
             min(e.id) AS first,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'in'), 0) AS came,
             coalesce(sum(j.received), 0) AS judged,
-            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND j.received IS NULL), 0) AS claimed,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND j.deposit AND j.received IS NULL), 0) AS claimed,
+            coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND j.deposit IS NOT TRUE), 0) AS own,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'in' AND e.id < t.id), 0) AS ahead,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source <> 'fee'), 0) AS gone,
             coalesce(sum(e.amount) FILTER (WHERE e.side = 'out' AND e.source = 'fee'), 0) AS fee
         FROM transfers AS e
         LEFT JOIN LATERAL (
-            SELECT CASE WHEN x.reason = 'nothing_arrived' THEN 0 ELSE x.received END AS received
+            SELECT
+                x.reason <> 'internal' AS deposit,
+                CASE WHEN x.reason = 'nothing_arrived' THEN 0 ELSE x.received END AS received
             FROM deposits AS x
             WHERE x.transfer_id = e.id
             AND x.wallet_id = d.wallet_id
@@ -365,8 +368,9 @@ type DepositProofsRow struct {
 // DepositProofs returns how much of each confirming deposit of an EVM chain the
 // balance proves, for those that were not looked at yet and can be: what the
 // balance grew by between the readings around the deposit's block, more what left
-// meanwhile, less what other deposits there were judged to be, and less what those
-// before it claim, each transaction by what it did altogether.
+// meanwhile, less what other deposits there were judged to be, less what came from
+// the tenant's own pool, and less what those before it claim, each transaction by
+// what it did altogether.
 // Where legs may still be found in between, nothing is returned. Nobody believes a
 // log for more than what arrived, nor for what left again in the same transaction:
 // that was given back, or is the rest of a payment of one's own. leans_on is the
@@ -596,6 +600,7 @@ CROSS JOIN LATERAL (
     ('final', c.final)
 ) AS b (basis, reached)
 JOIN deposits AS d ON d.chain = c.chain AND d.basis = b.basis AND d.due + coalesce(d.leans_on - d.height, 0) <= b.reached
+JOIN assets AS x ON x.id = d.asset_id AND x.listed
 WHERE c.chain = $1
 AND c.halted = ''
 AND c.disputed = ''
@@ -618,6 +623,7 @@ type DueDepositsRow struct {
 
 // DueDeposits returns the deposits of a chain that may be credited now, in the
 // order in which they became so, or none while the chain's credits are halted, or in dispute.
+// What the operator took off the list waits until it is back on it.
 func (q *Queries) DueDeposits(ctx context.Context, chain string) ([]DueDepositsRow, error) {
 	rows, err := q.db.Query(ctx, dueDeposits, chain)
 	if err != nil {
@@ -826,26 +832,32 @@ const openDeposits = `-- name: OpenDeposits :many
 SELECT
     d.id,
     d.amount,
-    d.height::bigint AS height,
+    d.state,
+    coalesce(d.height, -1)::bigint AS height,
+    d.basis,
+    d.due::bigint AS due,
     t.coinbase,
     x.caip19
 FROM deposits AS d
 JOIN transfers AS t ON t.id = d.transfer_id
 JOIN assets AS x ON x.id = d.asset_id
 WHERE d.chain = $1
-AND d.state = 'confirming'
+AND d.state IN ('confirming', 'orphaned')
 `
 
 type OpenDepositsRow struct {
 	ID       uuid.UUID
 	Amount   chains.Amount
+	State    string
 	Height   int64
+	Basis    string
+	Due      int64
 	Coinbase bool
 	Caip19   string
 }
 
 // OpenDeposits returns the deposits of a chain that are in a block and not
-// credited.
+// credited, and those whose block left.
 func (q *Queries) OpenDeposits(ctx context.Context, chain string) ([]OpenDepositsRow, error) {
 	rows, err := q.db.Query(ctx, openDeposits, chain)
 	if err != nil {
@@ -858,7 +870,10 @@ func (q *Queries) OpenDeposits(ctx context.Context, chain string) ([]OpenDeposit
 		if err := rows.Scan(
 			&i.ID,
 			&i.Amount,
+			&i.State,
 			&i.Height,
+			&i.Basis,
+			&i.Due,
 			&i.Coinbase,
 			&i.Caip19,
 		); err != nil {
