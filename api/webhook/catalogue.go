@@ -72,14 +72,14 @@ func Types() []EventType {
 	}...)
 }
 
-// names returns the names of types, sorted.
+// names returns the names of types, sorted, each once.
 func names(types []EventType) []string {
 	all := make([]string, 0, len(types))
 	for _, t := range types {
 		all = append(all, t.Name)
 	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // describe adds every type to the document's webhooks.
@@ -91,6 +91,11 @@ func describe(doc *huma.OpenAPI, types []EventType) {
 	test := EventType{Name: TypeTest, Summary: "Somebody asked for a test event.", Data: reflect.TypeFor[testData]()}
 	for _, t := range append(slices.Clone(types), test) {
 		data := doc.Components.Schemas.Schema(t.Data, true, t.Name+"Data")
+		if known := doc.Webhooks[t.Name]; known != nil {
+			// Two surfaces tell of the same change, each of what is its own.
+			also(known.Post, t.Summary, data)
+			continue
+		}
 		doc.Webhooks[t.Name] = &huma.PathItem{Post: &huma.Operation{
 			OperationID: "Event." + t.Name, Summary: t.Summary, Tags: []string{"Events"},
 			Parameters: headers(),
@@ -109,6 +114,16 @@ func describe(doc *huma.OpenAPI, types []EventType) {
 			Security: []map[string][]string{},
 		}}
 	}
+}
+
+// also adds what else a described type can hold.
+func also(op *huma.Operation, summary string, data *huma.Schema) {
+	op.Summary += " Or: " + summary
+	properties := op.RequestBody.Content["application/json"].Schema.AllOf[1].Properties
+	if known := properties["data"]; known.Ref != "" {
+		properties["data"] = &huma.Schema{OneOf: []*huma.Schema{known}}
+	}
+	properties["data"].OneOf = append(properties["data"].OneOf, data)
 }
 
 // headers describes what a delivery is signed with.

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,11 @@ const master = "the-master-key-of-this-test"
 type noChains struct{}
 
 func (noChains) ChainStatuses(context.Context) ([]indexer.ChainStatus, error) { return nil, nil }
+
+// walletData is what another surface says of a type that this one has too.
+type walletData struct {
+	WalletID string `json:"walletId"`
+}
 
 // desk is the API over a bench.
 type desk struct {
@@ -54,8 +61,9 @@ func newDesk(t *testing.T) *desk {
 	})
 	require.NoError(t, err)
 	rules := guard.New(guard.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	types := append(webhook.Types(), webhook.EventType{Name: "balance.updated", Summary: "A wallet changed.", Data: reflect.TypeFor[walletData]()})
 	webhook.Mount(router.Operations(), webhook.SurfaceConfig{
-		Gate: gate, Endpoints: d.Store, Deliveries: d.Store, Types: webhook.Types(), Agent: "tallyd/test", Keep: logKept, AllowHTTP: true, Check: rules.Check,
+		Gate: gate, Endpoints: d.Store, Deliveries: d.Store, Types: types, Agent: "tallyd/test", Keep: logKept, AllowHTTP: true, Check: rules.Check,
 	})
 	d.stream = webhook.NewStream(d.Store)
 	d.stream.Mount(router.Operations(), gate)
@@ -116,6 +124,8 @@ func TestOutbound(t *testing.T) {
 	require.True(t, strings.HasPrefix(first, "whsec_"))
 	require.Equal(t, true, answer["isConfigured"])
 	require.Contains(t, answer["subscribedEventTypes"], "transfer.confirmed")
+	types := answer["subscribedEventTypes"].([]any)
+	require.Len(t, slices.CompactFunc(types, func(a, b any) bool { return a == b }), len(types), "each type once")
 
 	_, answer = d.call(http.MethodPut, "/v1/webhooks/outbound", `{"url":"https://example.com/a"}`)
 	require.Nil(t, answer["signingSecret"], "the same URL keeps its secret")
@@ -364,6 +374,11 @@ func TestDocument(t *testing.T) {
 		require.NotNil(t, post["requestBody"])
 	}
 	require.Contains(t, doc["components"].(map[string]any)["schemas"], "WebhookMessage")
+	// A type of two surfaces has what either says of it.
+	balance, err := json.Marshal(hooks["balance.updated"])
+	require.NoError(t, err)
+	require.Regexp(t, `"data":\{"oneOf":\[\{"\$ref":"[^"]*enueBalanceData"\},\{"\$ref":"[^"]*alletData"\}\]\}`, string(balance))
+	require.Contains(t, string(balance), "A wallet changed.")
 }
 
 // A stream begins where its reader was, tells of what happens, and stays open for
