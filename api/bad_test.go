@@ -71,10 +71,11 @@ func TestBadInput(t *testing.T) {
 		{"ConnectedTwice", "POST", "/v1/onchain/btc/connect", `{"wallet":"bc1q","description":""}`, mine, 400, "wallet_connected", `"detail":"Account wallet already connected."`},
 		{"UnknownChain", "POST", "/v1/onchain/nope/connect", `{"wallet":"w","description":""}`, mine, 404, "not_found", `"detail":"Not Found"`},
 		{"ChainOfTheOtherEnvironment", "POST", "/v1/onchain/dev/connect", `{"wallet":"w","description":""}`, mine, 404, "not_found", ""},
-		{"NoWallet", "POST", "/v1/onchain/btc/connect", `{"description":"d"}`, mine, 400, "invalid_input", "wallet"},
+		{"NoWallet", "POST", "/v1/onchain/btc/connect", `{"description":"d"}`, mine, 400, "invalid_input", `"errors":{"wallet":["is required"]}`},
 		{"EmptyWallet", "POST", "/v1/onchain/btc/connect", `{"wallet":""}`, mine, 400, "invalid_input", `"wallet":["expected length >= 1"]`},
 		{"WalletOfAnotherType", "POST", "/v1/onchain/btc/connect", `{"wallet":{"a":"` + canary + `"}}`, mine, 400, "invalid_input", `"wallet":["expected string"]`},
-		{"NULInText", "POST", "/v1/users", `{"name":"a\u0000b"}`, key, 400, "bad_request", "body"},
+		{"NULInText", "POST", "/v1/users", `{"name":"a\u0000b"}`, key, 400, "bad_request", "has a NUL within a text"},
+		{"NoUTF8", "POST", "/v1/users", "{\"name\":\"a\xff\"}", key, 400, "bad_request", "not UTF-8"},
 		{"NoName", "POST", "/v1/users", `{}`, key, 400, "invalid_input", "name"},
 		{"LongName", "POST", "/v1/users", `{"name":"` + strings.Repeat("x", 201) + `"}`, key, 400, "invalid_input", "expected length <= 200"},
 		{"UnknownTenant", "POST", "/v1/users", `{"name":"n"}`, append(slices.Clone(key), "X-Tenant", "nobody"), 400, "invalid_input", "X-Tenant"},
@@ -85,7 +86,7 @@ func TestBadInput(t *testing.T) {
 		{"BrokenJSON", "POST", "/v1/users", `{"name":"` + canary, key, 400, "bad_request", "not valid JSON"},
 		{"TrailingBytes", "POST", "/v1/users", `{"name":"n"} ` + canary, key, 400, "bad_request", "not valid JSON"},
 		{"SecondDocument", "POST", "/v1/users", `{"name":"n"}{"name":"m"}`, key, 400, "bad_request", "not valid JSON"},
-		{"MemberTwice", "POST", "/v1/users", `{"name":"n","name":"m"}`, key, 400, "bad_request", "not valid JSON"},
+		{"MemberTwice", "POST", "/v1/users", `{"name":"n","name":"m"}`, key, 400, "bad_request", "names a member twice"},
 		{"Array", "POST", "/v1/users", `[]`, key, 400, "invalid_input", "expected object"},
 		{"NoBody", "POST", "/v1/users", ``, key, 400, "bad_request", "body is required"},
 		{"Deep", "POST", "/v1/users", `{"x":` + strings.Repeat("[", 900), key, 400, "bad_request", "not valid JSON"},
@@ -97,6 +98,8 @@ func TestBadInput(t *testing.T) {
 
 		// Routes.
 		{"UnknownRoute", "GET", "/v1/nope/" + canary, ``, mine, 404, "no_route", "Not Found"},
+		{"EmptyPart", "POST", "//v1/users", `{"name":"n"}`, key, 404, "no_route", "the path has an empty part"},
+		{"PartOfDots", "GET", "/v1/./users", ``, key, 404, "no_route", "one of dots"},
 		{"Method", "PUT", "/v1/onchain/btc/connect", ``, mine, 405, "method_not_allowed", `"detail":"Method Not Allowed"`},
 		{"UnknownVenue", "POST", "/v1/exchange/kraken/connect", `{"api_key":"` + canary + `"}`, mine, 404, "not_found", ""},
 

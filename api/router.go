@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -186,6 +187,11 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			panic(fault)
 		}
 	}()
+	if unclean(req.URL.Path) {
+		pattern = ""
+		problem.New(http.StatusNotFound, problem.NoRoute, "Not Found: the path has an empty part, or one of dots").Write(out)
+		return
+	}
 	if pattern == "" && unrouted(out, req, inner) {
 		return
 	}
@@ -193,8 +199,18 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mux.ServeHTTP(out, req)
 }
 
+// unclean reports whether a path is another spelling of a shorter one. The mux would
+// redirect to that, where the signature of the first is a bad one.
+func unclean(text string) bool {
+	clean := path.Clean(text)
+	if clean != "/" && strings.HasSuffix(text, "/") {
+		clean += "/"
+	}
+	return text != clean
+}
+
 // unrouted answers for the mux where it has no route, which it would do in plain
-// text. It reports false for a redirect to the clean path.
+// text.
 func unrouted(w http.ResponseWriter, req *http.Request, inner http.Handler) bool {
 	plain := httptest.NewRecorder()
 	inner.ServeHTTP(plain, req)

@@ -21,11 +21,11 @@ func TestCreateRefuses(t *testing.T) {
 		body  string
 		field string
 	}{
-		"NoName":        {body: `{"owner":"o","scopes":["*:*"]}`, field: "generalErrors"},
+		"NoName":        {body: `{"owner":"o","scopes":["*:*"]}`, field: "name"},
 		"BlankName":     {body: `{"name":" ","owner":"o","scopes":["*:*"]}`, field: "name"},
 		"NoOwner":       {body: `{"name":"n","scopes":["*:*"]}`, field: "owner"},
 		"BlankOwner":    {body: `{"name":"n","owner":" ","scopes":["*:*"]}`, field: "owner"},
-		"NoScopes":      {body: `{"name":"n","owner":"o"}`, field: "generalErrors"},
+		"NoScopes":      {body: `{"name":"n","owner":"o"}`, field: "scopes"},
 		"EmptyScopes":   {body: `{"name":"n","owner":"o","scopes":[]}`, field: "scopes"},
 		"NoScope":       {body: body("o", "users:read users", ""), field: "scopes"},
 		"NoResource":    {body: body("o", "castles:read", ""), field: "scopes"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 )
 
 // Install makes every error of an API made with cfg a Problem, in its answers
@@ -87,6 +88,11 @@ func fromHuma(ctx context.Context, model *huma.ErrorModel, trail *Trail) *Proble
 		// Of a body that cannot be parsed, huma gives the parser's text and the
 		// body itself.
 		if len(model.Errors) == 1 && model.Errors[0].Location == "body" {
+			for _, known := range []error{errTwice, errNUL, errNotUTF8} {
+				if text := known.Error(); model.Errors[0].Message == text {
+					return New(model.Status, BadRequest, "request body "+text).Field("body", text)
+				}
+			}
 			return New(model.Status, BadRequest, "request body is not valid JSON").Field("body", "not valid JSON")
 		}
 		return New(model.Status, BadRequest, model.Detail)
@@ -106,6 +112,10 @@ func invalid(model *huma.ErrorModel) *Problem {
 		_, field, _ := strings.Cut(e.Location, ".")
 		// After a colon some rules repeat what was sent.
 		rule, _, _ := strings.Cut(e.Message, ": ")
+		if name, lacks := missing(rule); lacks {
+			// The library names the object that lacks it.
+			field, rule = strings.TrimPrefix(field+"."+name, "."), "is required"
+		}
 		p = p.Field(field, rule)
 		if p.Message == "" {
 			p.Message = strings.TrimPrefix(field+": "+rule, ": ")
@@ -113,6 +123,15 @@ func invalid(model *huma.ErrorModel) *Problem {
 	}
 	p.Detail, p.Reason, p.Explained.Message = p.Message, p.Message, p.Message
 	return p
+}
+
+// missing returns the member that a rule of the schema finds missing, if it is such a
+// rule.
+func missing(rule string) (string, bool) {
+	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
+	name, begins := strings.CutPrefix(rule, before)
+	name, ends := strings.CutSuffix(name, after)
+	return name, begins && ends
 }
 
 // unknown returns the problem of an error nobody foresaw, and leaves its text

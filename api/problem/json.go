@@ -7,17 +7,23 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// errAmbiguous says that two readers could take the same body for different
-// things.
-var errAmbiguous = errors.New("ambiguous JSON")
+// What JSON may be and a body of ours may not. Callers are told these texts, and
+// those of no parser.
+var (
+	errTwice   = errors.New("names a member twice")
+	errNUL     = errors.New("has a NUL within a text")
+	errNotUTF8 = errors.New("is not UTF-8")
+)
 
 // StrictJSON is huma's JSON format, which also refuses an object that names a
-// member twice, since readers differ in which one counts, and a NUL within a
-// text, which Postgres cannot hold.
+// member twice, since readers differ in which one counts, a NUL within a text,
+// which Postgres cannot hold, and what is not UTF-8, of which something else would
+// be kept than was sent.
 func StrictJSON() huma.Format {
 	format := huma.DefaultJSONFormat
 	format.Unmarshal = func(data []byte, v any) error {
@@ -32,6 +38,9 @@ func StrictJSON() huma.Format {
 // checkJSON walks the tokens of a body once. What is malformed beyond what it
 // looks for is left to the parser.
 func checkJSON(data []byte) error {
+	if !utf8.Valid(data) {
+		return errNotUTF8
+	}
 	type level struct {
 		names map[string]struct{} // nil in an array
 		value bool                // the next token of an object is a value
@@ -48,7 +57,7 @@ func checkJSON(data []byte) error {
 			return fmt.Errorf("read JSON: %w", err)
 		}
 		if text, ok := token.(string); ok && strings.ContainsRune(text, 0) {
-			return fmt.Errorf("NUL within a text: %w", errAmbiguous)
+			return errNUL
 		}
 		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
 			stack = stack[:len(stack)-1]
@@ -57,7 +66,7 @@ func checkJSON(data []byte) error {
 		if top := len(stack) - 1; top >= 0 && stack[top].names != nil {
 			if name, ok := token.(string); ok && !stack[top].value {
 				if _, twice := stack[top].names[name]; twice {
-					return fmt.Errorf("member named twice: %w", errAmbiguous)
+					return errTwice
 				}
 				stack[top].names[name] = struct{}{}
 				stack[top].value = true

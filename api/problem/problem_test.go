@@ -52,6 +52,7 @@ func TestStrictJSON(t *testing.T) {
 		`[{"a":1,"a":2}]`:               false,
 		`{"a":"\u0000"}`:                false,
 		`{"\u0000":1}`:                  false,
+		"{\"a\":\"\xff\"}":              false,
 		`{"a":1} {}`:                    false,
 		`{"a":1} x`:                     false,
 		`{"a":1`:                        false,
