@@ -73,7 +73,7 @@ func TestRefusals(t *testing.T) {
 
 		{"Unsigned", "/events", []string{"X-API-Key", signer.Public()}, 401, problem.SignatureRequired, "The request must be signed: send X-Timestamp and X-Signature", signer.ID},
 		{"SecretSent", "/events", []string{"X-API-Key", secret}, 401, problem.SignatureRequired, "The request must be signed: send X-Timestamp and X-Signature", signer.ID},
-		{"SignatureAlone", "/events", []string{"X-API-Key", signer.Public(), "X-Signature", "00"}, 401, problem.InvalidSignature, "Invalid signature", signer.ID},
+		{"SignatureAlone", "/events", []string{"X-API-Key", signer.Public(), "X-Signature", "00"}, 401, problem.InvalidSignature, "X-Timestamp must be Unix seconds in decimal digits", signer.ID},
 
 		{"Tenant", "/events", []string{"X-API-Key", master, "X-Tenant", "No/Body"}, 400, problem.InvalidInput, "X-Tenant: expected up to 63 lower-case letters, digits, - and _", access.MasterID},
 		{"Environment", "/events", []string{"X-API-Key", master, "X-Environment", "prod"}, 400, problem.InvalidInput, "X-Environment: expected live or test", access.MasterID},

@@ -42,13 +42,18 @@ func badSignature() *problem.Problem {
 	return unauthorized(problem.InvalidSignature, "Invalid signature")
 }
 
+// badForm is the problem of a header that has not the one form it can have.
+func badForm(header, form string) *problem.Problem {
+	return unauthorized(problem.InvalidSignature, header+" must be "+form).Field(header, "must be "+form)
+}
+
 func stale() *problem.Problem {
 	return unauthorized(problem.StaleTimestamp,
 		"X-Timestamp is more than "+strconv.Itoa(int(SignatureWindow/time.Second))+" seconds from the server's clock")
 }
 
 func replayed() *problem.Problem {
-	return unauthorized(problem.ReplayedSignature, "The signature was used before: sign again")
+	return unauthorized(problem.ReplayedSignature, "The signature was used before: sign again with a later X-Timestamp")
 }
 
 // text returns what a surface says of a key that is no good: Blockmate's never says

@@ -33,18 +33,18 @@ type signature struct {
 	mac   []byte    // X-Signature
 }
 
-// parseSignature reads the two headers. It reports false unless both have their one
-// form: Unix seconds in decimal digits, and 64 lower-case hexadecimal digits.
-func parseSignature(stamp, mac string) (signature, bool) {
+// parseSignature reads the two headers. It returns a problem unless both have their
+// one form: Unix seconds in decimal digits, and 64 lower-case hexadecimal digits.
+func parseSignature(stamp, mac string) (signature, *problem.Problem) {
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil || seconds < 0 || strconv.FormatInt(seconds, 10) != stamp {
-		return signature{}, false
+		return signature{}, badForm(headerTimestamp, "Unix seconds in decimal digits")
 	}
 	raw, err := hex.DecodeString(mac)
 	if err != nil || len(raw) != sha256.Size || strings.ToLower(mac) != mac {
-		return signature{}, false
+		return signature{}, badForm(headerSignature, "64 lower-case hexadecimal digits")
 	}
-	return signature{stamp: stamp, at: time.Unix(seconds, 0), mac: raw}, true
+	return signature{stamp: stamp, at: time.Unix(seconds, 0), mac: raw}, nil
 }
 
 // sign returns the signature of a request. target is its target as sent.
@@ -79,9 +79,9 @@ func (c *call) verify(key *Key) *problem.Problem {
 	if stamp == "" && mac == "" {
 		return unsigned()
 	}
-	s, ok := parseSignature(stamp, mac)
-	if !ok {
-		return badSignature()
+	s, p := parseSignature(stamp, mac)
+	if p != nil {
+		return p
 	}
 	// Looked at first: a body need not be read for it.
 	if away := c.now.Sub(s.at).Abs(); away > SignatureWindow {

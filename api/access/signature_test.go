@@ -149,7 +149,10 @@ func TestTimestampWindow(t *testing.T) {
 	// One signature has one spelling.
 	r := h.sign(key, secret, "GET", "/events", "")
 	r.Header.Set("X-Signature", strings.ToUpper(r.Header.Get("X-Signature")))
-	requireRefused(t, h.serve(r), 401, problem.InvalidSignature, "Invalid signature")
+	requireRefused(t, h.serve(r), 401, problem.InvalidSignature, "X-Signature must be 64 lower-case hexadecimal digits")
+	// The time of other programs is in milliseconds, in text, or with a fraction.
+	r.Header.Set("X-Timestamp", stamp+".25")
+	requireRefused(t, h.serve(r), 401, problem.InvalidSignature, "X-Timestamp must be Unix seconds in decimal digits")
 }
 
 // A key may be set to sign as the custody seed does, without the query.
@@ -180,9 +183,9 @@ func TestReplay(t *testing.T) {
 	}
 	write := h.sign(key, secret, "POST", "/users", good)
 	require.Equal(t, http.StatusOK, h.serve(again(write, good)).Code)
-	requireRefused(t, h.serve(again(write, good)), 401, problem.ReplayedSignature, "The signature was used before: sign again")
+	requireRefused(t, h.serve(again(write, good)), 401, problem.ReplayedSignature, "The signature was used before: sign again with a later X-Timestamp")
 	// A thief who draws a key of its own gets nothing for it.
-	requireRefused(t, h.serve(again(write, good, "Idempotency-Key", "thief")), 401, problem.ReplayedSignature, "The signature was used before: sign again")
+	requireRefused(t, h.serve(again(write, good, "Idempotency-Key", "thief")), 401, problem.ReplayedSignature, "The signature was used before: sign again with a later X-Timestamp")
 	require.EqualValues(t, 1, h.calls.Load())
 	log := h.log()
 	require.Len(t, log, 3)
@@ -196,7 +199,7 @@ func TestReplay(t *testing.T) {
 	second := h.serve(again(once, good))
 	require.Equal(t, first.Body.String(), second.Body.String(), "the kept answer")
 	require.Equal(t, "true", second.Header().Get("Idempotency-Replayed"))
-	requireRefused(t, h.serve(again(once, good, "Idempotency-Key", "b")), 401, problem.ReplayedSignature, "The signature was used before: sign again")
+	requireRefused(t, h.serve(again(once, good, "Idempotency-Key", "b")), 401, problem.ReplayedSignature, "The signature was used before: sign again with a later X-Timestamp")
 	require.EqualValues(t, 2, h.calls.Load())
 
 	read := h.sign(key, secret, "GET", "/users", "")
@@ -207,7 +210,7 @@ func TestReplay(t *testing.T) {
 	h.pass(time.Second)
 	bad := h.sign(key, secret, "POST", "/users", `{"name":7}`)
 	require.Equal(t, http.StatusBadRequest, h.serve(again(bad, `{"name":7}`)).Code)
-	requireRefused(t, h.serve(again(bad, `{"name":7}`)), 401, problem.ReplayedSignature, "The signature was used before: sign again")
+	requireRefused(t, h.serve(again(bad, `{"name":7}`)), 401, problem.ReplayedSignature, "The signature was used before: sign again with a later X-Timestamp")
 }
 
 func FuzzSignature(f *testing.F) {
