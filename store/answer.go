@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -50,7 +51,7 @@ func (s *Store) Write(ctx context.Context, entry access.Entry, once *access.Once
 		if s.secrets == nil {
 			return access.Answer{}, false, ErrNoKeyset
 		}
-		c.id = answerID(entry, once.Key)
+		c.id = answerID(entry, *once)
 		err := db.New(s.pool).ClaimRequest(ctx, db.ClaimRequestParams{
 			ID: c.id, Tenant: entry.Realm.Tenant, Environment: string(entry.Realm.Environment), Caller: entry.Caller,
 		})
@@ -76,7 +77,7 @@ func (s *Store) Kept(ctx context.Context, entry access.Entry, once access.Once) 
 		return access.Answer{}, ErrNoKeyset
 	}
 	q := db.New(s.pool)
-	c := carrying{Store: s, entry: entry, once: &once, id: answerID(entry, once.Key)}
+	c := carrying{Store: s, entry: entry, once: &once, id: answerID(entry, once)}
 	kept, err := c.hold(ctx, q)
 	switch {
 	case kept != nil:
@@ -198,11 +199,12 @@ func (c carrying) keep(ctx context.Context, q *db.Queries, answer access.Answer)
 	return nil
 }
 
-// answerID names a request: a key is unique for one caller, method and path. Each
+// answerID names a request: a key is unique for one caller, method and path, however
+// the path is spelled. Each
 // part is written with its length, so that none runs into the next.
-func answerID(e access.Entry, key string) []byte {
+func answerID(e access.Entry, once access.Once) []byte {
 	digest := sha256.New()
-	for _, part := range []string{e.Realm.Tenant, string(e.Realm.Environment), e.Caller, e.Method, e.Path, key} {
+	for _, part := range []string{e.Realm.Tenant, string(e.Realm.Environment), e.Caller, e.Method, cmp.Or(once.Path, e.Path), once.Key} {
 		fmt.Fprintf(digest, "%d:%s", len(part), part)
 	}
 	return digest.Sum(nil)

@@ -131,6 +131,7 @@ type Answer struct {
 // Once names a request that is carried out at most once.
 type Once struct {
 	Key         string   // Idempotency-Key, 1 to 64 of A-Z a-z 0-9 _ -
+	Path        string   // what the key is unique for, one for all spellings of an operation; that of the entry if ""
 	Fingerprint [32]byte // SHA-256 of the body as sent
 }
 

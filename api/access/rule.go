@@ -49,6 +49,10 @@ type Rule struct {
 	// asks Still from time to time whether the caller would be let in yet.
 	Lasting bool
 
+	// Twice says that the operation stands at its path and under /v1: an
+	// Idempotency-Key counts for both together.
+	Twice bool
+
 	// Once makes the header Idempotency-Key mandatory. Every other POST honours it.
 	Once bool
 }

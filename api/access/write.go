@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -129,7 +130,11 @@ func (c *call) once() (*Once, *problem.Problem) {
 		return nil, problem.New(http.StatusBadRequest, problem.InvalidIdempotency, "Idempotency-Key must be 1 to 64 of A-Z a-z 0-9 _ -").
 			Field(headerIdempotency, "must be 1 to 64 of A-Z a-z 0-9 _ -")
 	}
-	return &Once{Key: key, Fingerprint: sha256.Sum256(c.body)}, nil
+	once := &Once{Key: key, Fingerprint: sha256.Sum256(c.body)}
+	if c.rule.Twice {
+		once.Path = strings.TrimPrefix(c.ctx.URL().Path, "/v1")
+	}
+	return once, nil
 }
 
 // fresh remembers the signature of the request and reports whether it is the first

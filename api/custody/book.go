@@ -104,7 +104,7 @@ func (s *surface) listEntries(ctx context.Context, in *listEntriesInput) (*bookE
 	}
 	filter := custody.EntryFilter{Chain: in.Network, Limit: in.Limit}
 	var err error
-	if filter.After, err = place(in.Cursor); err != nil {
+	if filter.After, err = bookList.place(in.Cursor); err != nil {
 		return nil, err
 	}
 	found, next, err := s.Book.BookEntries(ctx, realmOf(ctx), filter)
@@ -112,7 +112,7 @@ func (s *surface) listEntries(ctx context.Context, in *listEntriesInput) (*bookE
 		return nil, edge("list the address book", err)
 	}
 	out := &bookEntriesOutput{}
-	out.Body.Entries, out.Body.Next = make([]bookEntryView, 0, len(found)), cursor(next)
+	out.Body.Entries, out.Body.Next = make([]bookEntryView, 0, len(found)), bookList.cursor(next)
 	for _, e := range found {
 		out.Body.Entries = append(out.Body.Entries, viewEntry(e))
 	}

@@ -159,7 +159,7 @@ func (s *surface) listDeposits(ctx context.Context, in *listDepositsInput) (*dep
 	if filter.States, err = choices("state", in.State, custody.DepositStates()); err != nil {
 		return nil, err
 	}
-	if filter.After, err = place(in.Cursor); err != nil {
+	if filter.After, err = depositList.place(in.Cursor); err != nil {
 		return nil, err
 	}
 	found, next, err := s.Deposits.Deposits(ctx, realmOf(ctx), filter)
@@ -167,7 +167,7 @@ func (s *surface) listDeposits(ctx context.Context, in *listDepositsInput) (*dep
 		return nil, edge("list deposits", err)
 	}
 	out := &depositsOutput{}
-	out.Body.Deposits, out.Body.Next = make([]depositView, 0, len(found)), cursor(next)
+	out.Body.Deposits, out.Body.Next = make([]depositView, 0, len(found)), depositList.cursor(next)
 	for _, d := range found {
 		out.Body.Deposits = append(out.Body.Deposits, viewDeposit(d))
 	}

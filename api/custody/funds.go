@@ -41,6 +41,8 @@ type (
 	fundsOutput struct{ Body fundsView }
 	sweepInput  struct {
 		Body struct {
+			_ struct{} `additionalProperties:"false"` // a limit that is misspelled must not be left out
+
 			Network string `json:"network" pattern:"^[a-z][a-z0-9-]{0,31}$" example:"eth"`
 			Address string `json:"address" minLength:"1" maxLength:"200" doc:"A deposit address"`
 			AssetID string `json:"assetId" minLength:"1" maxLength:"200" doc:"All of this asset is swept"`
@@ -50,6 +52,8 @@ type (
 	}
 	topUpInput struct {
 		Body struct {
+			_ struct{} `additionalProperties:"false"` // a limit that is misspelled must not be left out
+
 			Network string `json:"network" pattern:"^[a-z][a-z0-9-]{0,31}$" example:"eth"`
 			Address string `json:"address" minLength:"1" maxLength:"200" doc:"A deposit address"`
 			Amount  string `json:"amount" maxLength:"200" doc:"Of the chain's coin, in whole units" example:"0.002"`

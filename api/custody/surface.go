@@ -108,7 +108,7 @@ func Mount(api huma.API, cfg Config) {
 // seed registers an operation at the path that custody backends know, and under
 // /v1.
 func seed[I, O any](s *surface, api huma.API, op huma.Operation, rule access.Rule, handler func(context.Context, *I) (*O, error)) {
-	rule.Surface = access.Custody
+	rule.Surface, rule.Twice = access.Custody, true
 	for _, prefix := range []string{"", "/v1"} {
 		at := op
 		at.OperationID += strings.ToUpper(strings.TrimPrefix(prefix, "/"))
@@ -171,8 +171,8 @@ type LongPage struct {
 }
 
 // span returns the part of a list that a page is.
-func (p LongPage) span() (custody.Span, error) {
-	after, err := place(p.Cursor)
+func (p LongPage) span(of list) (custody.Span, error) {
+	after, err := of.place(p.Cursor)
 	return custody.Span{After: after, Limit: p.Limit}, err
 }
 

@@ -159,7 +159,7 @@ func TestProblems(t *testing.T) {
 		code               string
 		field              string // in errors
 	}{
-		{"POST", "/vaults", `{}`, 400, "invalid_input", "generalErrors"},
+		{"POST", "/vaults", `{}`, 400, "invalid_input", "name"},
 		{"POST", "/vaults", `{"name":""}`, 400, "invalid_input", "name"},
 		{"POST", "/vaults", `{"name":"v","externalId":"taken"}`, 409, "already_exists", "externalId"},
 		{"POST", "/vaults", `{"name":"v","userId":"` + uuid.NewString() + `"}`, 400, "invalid_input", "userId"},
@@ -169,8 +169,8 @@ func TestProblems(t *testing.T) {
 		{"GET", "/vaults?externalId=%00", "", 400, "invalid_input", "externalId"},
 		{"GET", "/vaults?limit=0", "", 400, "invalid_input", "limit"},
 		{"GET", "/vaults?cursor=AAAA", "", 400, "invalid_cursor", "cursor"},
-		{"GET", "/vaults?cursor=AQAAAAAAAAAAf______________________________", "", 400, "invalid_cursor", "cursor"},
-		{"GET", "/vaults?cursor=AX__________AAAAAAAAAAAAAAAAAAAAAA", "", 400, "invalid_cursor", "cursor"},
+		{"GET", "/vaults?cursor=AgAAAAAAAAAAf______________________________", "", 400, "invalid_cursor", "cursor"},
+		{"GET", "/vaults?cursor=An__________AAAAAAAAAAAAAAAAAAAAAA", "", 400, "invalid_cursor", "cursor"},
 		{"GET", "/vaults?userId=me", "", 400, "invalid_input", "userId"},
 		{"GET", "/vaults/" + uuid.NewString(), "", 404, "not_found", ""},
 		{"POST", "/vaults/" + a.text("vaultId") + "/archive", "", 400, "vault_not_empty", "generalErrors"},
@@ -197,6 +197,7 @@ func TestProblems(t *testing.T) {
 		{"POST", "/transactions/transfer", transfer(a.text("id"), a.text("id"), "0.000001"), 400, "invalid_input", "destinationWalletId"},
 		{"POST", "/transactions/transfer", transfer(uuid.NewString(), b.text("id"), "1"), 404, "not_found", "sourceWalletId"},
 		{"POST", "/transactions/transfer", transfer(a.text("id"), uuid.NewString(), "0.000001"), 404, "not_found", "destinationWalletId"},
+		{"POST", "/transactions/transfer", strings.Replace(between("0.000001"), "}", `,"memo":"m"}`, 1), 400, "invalid_input", "memo"},
 		{"GET", "/transactions?kind=Gift", "", 400, "invalid_input", "kind"},
 		{"GET", "/transactions?status=Done", "", 400, "invalid_input", "status"},
 		{"GET", "/transactions?since=yesterday", "", 400, "invalid_input", "since"},
@@ -307,7 +308,10 @@ func TestTransfersAreCarriedOutOnce(t *testing.T) {
 	}
 	require.Len(t, ids, 1)
 	require.Equal(t, "0 0.000009 0", d.balance(a))
-	other := d.call("POST", "/transactions/transfer", body("0.000002"), "Idempotency-Key", "one")
+	again := d.call("POST", "/v1/transactions/transfer", body("0.000001"), "Idempotency-Key", "one")
+	require.True(t, ids[again.text("id")], "the path under /v1 is another spelling: %s", again.raw)
+	require.Equal(t, "0 0.000009 0", d.balance(a))
+	other := d.call("POST", "/v1/transactions/transfer", body("0.000002"), "Idempotency-Key", "one")
 	require.Equal(t, "idempotency_key_reused", other.text("code"))
 
 	// Vaults and addresses honour the key too: a lost answer is asked for again.
@@ -396,6 +400,11 @@ func TestLists(t *testing.T) {
 	rest := d.call("GET", "/v1/deposits?limit=1&cursor="+one.text("nextCursor"), "")
 	require.NotEqual(t, one.list("deposits")[0]["id"], rest.list("deposits")[0]["id"])
 	require.Nil(t, rest.body["nextCursor"])
+	// In another list it would leave out what comes before it.
+	for _, path := range []string{"/transactions", "/vaults", "/address-book", addresses, wallets} {
+		stray := d.call("GET", path+"?cursor="+one.text("nextCursor"), "")
+		require.Equal(t, "invalid_cursor", stray.text("code"), "%s: %s", path, stray.raw)
+	}
 }
 
 // Another tenant finds nothing under any id, and the other environment neither.

@@ -60,6 +60,8 @@ type (
 	}
 	transferInput struct {
 		Body struct {
+			_ struct{} `additionalProperties:"false"` // a limit that is misspelled must not be left out
+
 			Source      uuid.UUID `json:"sourceWalletId" format:"uuid"`
 			Destination uuid.UUID `json:"destinationWalletId" format:"uuid" doc:"A wallet of the same asset"`
 			Amount      string    `json:"amount" maxLength:"200" doc:"In whole units, a decimal string" example:"0.5"`
@@ -105,7 +107,7 @@ func (s *surface) listTransactions(ctx context.Context, in *listTransactionsInpu
 	if filter.Statuses, err = choices("status", in.Status, custody.Statuses()); err != nil {
 		return nil, err
 	}
-	if filter.After, err = place(in.Cursor); err != nil {
+	if filter.After, err = transactionList.place(in.Cursor); err != nil {
 		return nil, err
 	}
 	found, next, err := s.Transactions.CustodyTransactions(ctx, realmOf(ctx), filter)
@@ -113,7 +115,7 @@ func (s *surface) listTransactions(ctx context.Context, in *listTransactionsInpu
 		return nil, edge("list transactions", err)
 	}
 	out := &transactionsOutput{}
-	out.Body.Transactions, out.Body.Next = make([]TransactionView, 0, len(found)), cursor(next)
+	out.Body.Transactions, out.Body.Next = make([]TransactionView, 0, len(found)), transactionList.cursor(next)
 	for _, t := range found {
 		out.Body.Transactions = append(out.Body.Transactions, viewTransaction(t))
 	}

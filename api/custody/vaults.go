@@ -112,7 +112,7 @@ func (s *surface) listVaults(ctx context.Context, in *listVaultsInput) (*vaultsO
 	if filter.UserID, err = idOf("userId", in.UserID); err != nil {
 		return nil, err
 	}
-	if filter.After, err = place(in.Cursor); err != nil {
+	if filter.After, err = vaultList.place(in.Cursor); err != nil {
 		return nil, err
 	}
 	found, next, err := s.Vaults.Vaults(ctx, realmOf(ctx), filter)
@@ -120,7 +120,7 @@ func (s *surface) listVaults(ctx context.Context, in *listVaultsInput) (*vaultsO
 		return nil, edge("list vaults", err)
 	}
 	out := &vaultsOutput{}
-	out.Body.Vaults, out.Body.Next = make([]vaultView, 0, len(found)), cursor(next)
+	out.Body.Vaults, out.Body.Next = make([]vaultView, 0, len(found)), vaultList.cursor(next)
 	for _, v := range found {
 		out.Body.Vaults = append(out.Body.Vaults, viewVault(v))
 	}

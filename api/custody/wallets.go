@@ -144,7 +144,7 @@ func (s *surface) createWallet(ctx context.Context, in *createWalletInput) (*wal
 }
 
 func (s *surface) listWallets(ctx context.Context, in *listWalletsInput) (*walletsOutput, error) {
-	span, err := in.span()
+	span, err := in.span(walletList)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (s *surface) listWallets(ctx context.Context, in *listWalletsInput) (*walle
 		return nil, edge("list wallets", err)
 	}
 	out := &walletsOutput{}
-	out.Body.Wallets, out.Body.Next = make([]walletView, 0, len(found)), cursor(next)
+	out.Body.Wallets, out.Body.Next = make([]walletView, 0, len(found)), walletList.cursor(next)
 	for _, w := range found {
 		out.Body.Wallets = append(out.Body.Wallets, viewWallet(w))
 	}
@@ -188,7 +188,7 @@ func (s *surface) getBalance(ctx context.Context, in *WalletPath) (*balanceOutpu
 }
 
 func (s *surface) listAddresses(ctx context.Context, in *listAddressesInput) (*addressesOutput, error) {
-	span, err := in.span()
+	span, err := in.span(addressList)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (s *surface) listAddresses(ctx context.Context, in *listAddressesInput) (*a
 		return nil, edge("list addresses", err)
 	}
 	out := &addressesOutput{}
-	out.Body.Addresses, out.Body.Next = make([]addressView, 0, len(found)), cursor(next)
+	out.Body.Addresses, out.Body.Next = make([]addressView, 0, len(found)), addressList.cursor(next)
 	for _, a := range found {
 		out.Body.Addresses = append(out.Body.Addresses, viewAddress(a))
 	}

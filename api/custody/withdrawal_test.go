@@ -214,6 +214,7 @@ func TestWithdrawalProblems(t *testing.T) {
 		{"NotANumber", withdrawal(wallet, "friend", "1e3"), 400, "invalid_input", "amount"},
 		{"NoWallet", strings.Replace(withdrawal(wallet, "friend", "1"), id, none, 1), 404, "not_found", "sourceWalletId"},
 		{"FeeOfNothing", strings.Replace(withdrawal(wallet, "friend", "1"), "}", `,"maxFee":"0"}`, 1), 400, "invalid_input", "maxFee"},
+		{"FeeUnderAnotherName", strings.Replace(withdrawal(wallet, "friend", "1"), "}", `,"max_fee":"1"}`, 1), 400, "invalid_input", "max_fee"},
 	} {
 		a := d.call("POST", "/transactions/withdraw", tt.body, "Idempotency-Key", "k"+tt.name)
 		require.Equal(t, tt.status, a.status, "%s: %s", tt.name, a.raw)

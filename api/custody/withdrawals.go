@@ -83,6 +83,8 @@ func hashOf(w custody.Withdrawal, tx chains.Hash) string {
 type (
 	withdrawInput struct {
 		Body struct {
+			_ struct{} `additionalProperties:"false"` // a limit that is misspelled must not be left out
+
 			Source  uuid.UUID `json:"sourceWalletId" format:"uuid"`
 			Address string    `json:"destinationAddress" minLength:"1" maxLength:"200" doc:"An address of the address book"`
 			Amount  string    `json:"amount" maxLength:"200" doc:"In whole units, a decimal string. It arrives whole" example:"0.5"`
