@@ -99,15 +99,21 @@ func (g *giving) put(ctx context.Context, key custody.Key, index uint32, script 
 		return custody.Address{}, false, err
 	}
 	given := custody.Address{ID: uuid.New(), Chain: g.cursor.Chain, Address: script.Address, Index: &index, VaultID: &g.vault}
-	put, err := g.q.PutAddress(ctx, db.PutAddressParams{
+	at, err := g.q.PutAddress(ctx, db.PutAddressParams{
 		ID: given.ID, Tenant: g.realm.Tenant, Environment: string(g.realm.Environment), Chain: g.cursor.Chain,
 		ScriptID: ids[string(script.Script)], Address: script.Address, Purpose: "deposit",
 		KeyID: &key.ID, Branch: new(int64(custody.BranchDeposit)), Index: new(int64(index)), VaultID: &g.vault,
 	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return given, false, nil
+	}
 	if err != nil {
 		return custody.Address{}, false, fmt.Errorf("put address: %w", err)
 	}
-	return given, put > 0, nil
+	if at != nil {
+		given.GivenAt = new(at.UTC())
+	}
+	return given, true, nil
 }
 
 func (g *giving) lease(ctx context.Context) (custody.Address, error) {

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"tallyd/chains"
 	"tallyd/indexer"
@@ -153,7 +155,7 @@ func (h *held) takeChange(ctx context.Context, change custody.ChangeAddress, ids
 		ID: uuid.New(), Tenant: w.Tenant, Environment: w.Environment, Chain: w.Chain, ScriptID: ids[string(change.Script.Script)],
 		Address: change.Script.Address, Purpose: "change", KeyID: &change.Key, Branch: new(int64(change.Branch)), Index: new(int64(change.Index)),
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("put address for change: %w", err)
 	}
 	return nil

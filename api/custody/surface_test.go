@@ -320,6 +320,7 @@ func TestTransfersAreCarriedOutOnce(t *testing.T) {
 	address := d.made("/wallets/"+a.text("id")+"/addresses", "", "Idempotency-Key", "a1")
 	require.Equal(t, address.text("address"), d.made("/wallets/"+a.text("id")+"/addresses", "", "Idempotency-Key", "a1").text("address"))
 	require.Equal(t, "xpuba/0/2", address.text("address"))
+	require.NotEmpty(t, address.text("givenAt"))
 	list := d.call("GET", "/wallets/"+a.text("id")+"/addresses", "").list("addresses")
 	require.Len(t, list, 2)
 	require.EqualValues(t, 2, list[1]["index"])

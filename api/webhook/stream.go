@@ -42,8 +42,9 @@ type streamInput struct {
 	Types string `query:"types" doc:"Types of events, or prefixes such as transfer.*, with commas between them; empty means all"`
 }
 
-// Mount adds the operation to an API.
-func (s *Stream) Mount(api huma.API, gate Gate) {
+// Mount adds the operation to an API. types are those that a reader may name.
+func (s *Stream) Mount(api huma.API, gate Gate, types []EventType) {
+	s.known = names(types)
 	op := huma.Operation{
 		OperationID: "StreamEvents", Method: http.MethodGet, Path: StreamPath, Tags: []string{"Events"},
 		Summary: "Events after a number, as they happen",
@@ -69,6 +70,9 @@ func (s *Stream) open(ctx context.Context, in *streamInput) (*huma.StreamRespons
 	var filter []string
 	if in.Types != "" {
 		filter = strings.Split(in.Types, ",")
+	}
+	if err := checkFilter("types", filter, s.known); err != nil {
+		return nil, err
 	}
 	realm := access.From(ctx).Realm
 	t, ok := s.enter(realm)

@@ -171,7 +171,7 @@ func newHall(t *testing.T) *hall {
 	doc := huma.DefaultConfig("test", "1")
 	problem.Install(&doc)
 	h.stream = webhook.NewStream(h.feed)
-	h.stream.Mount(humago.New(h.mux, doc), gate)
+	h.stream.Mount(humago.New(h.mux, doc), gate, webhook.Types())
 	h.end = h.run(func(ctx context.Context) { _ = h.stream.Run(ctx, zerolog.Nop()) })
 	h.run(func(ctx context.Context) { _ = gate.Run(ctx, zerolog.Nop()) })
 	synctest.Wait()

@@ -43,6 +43,7 @@ type Events interface {
 // concurrent use.
 type Stream struct {
 	events Events
+	known  []string      // types that readers may name; set by Mount
 	wake   chan struct{} // of one place: events may have been numbered
 	past   chan struct{} // of pastReads places
 	done   chan struct{} // closed at the end

@@ -111,10 +111,13 @@ func (s *surface) checkAddress(address netip.Addr, u *url.URL) error {
 
 // checkEvents returns a problem unless every entry of a filter lets something
 // through.
-func (s *surface) checkEvents(filter []string) error {
+func (s *surface) checkEvents(filter []string) error { return checkFilter("events", filter, s.known) }
+
+// checkFilter is checkEvents for a filter that stands in a field.
+func checkFilter(field string, filter, known []string) error {
 	for _, entry := range filter {
-		if !covered(entry, s.known) {
-			return problem.Invalid("events", "expected types of events, or prefixes such as transfer.*")
+		if !covered(entry, known) {
+			return problem.Invalid(field, "expected types of events, or prefixes such as transfer.*")
 		}
 	}
 	return nil

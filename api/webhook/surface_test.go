@@ -66,7 +66,7 @@ func newDesk(t *testing.T) *desk {
 		Gate: gate, Endpoints: d.Store, Deliveries: d.Store, Types: types, Agent: "tallyd/test", Keep: logKept, AllowHTTP: true, Check: rules.Check,
 	})
 	d.stream = webhook.NewStream(d.Store)
-	d.stream.Mount(router.Operations(), gate)
+	d.stream.Mount(router.Operations(), gate, types)
 	server := httptest.NewUnstartedServer(router)
 	server.Config = api.NewServer(router, zerolog.Nop())
 	server.Start()
@@ -388,6 +388,9 @@ func TestStream(t *testing.T) {
 	d := newDesk(t)
 	d.happen("transfer.confirmed", "a", "b")
 	d.happen("account.synced", "c")
+	status, told := d.call(http.MethodGet, webhook.StreamPath+"?types=transfer.*,transfer.made", "")
+	require.Equal(t, http.StatusBadRequest, status, "a stream of what does not exist would stay silent")
+	require.Contains(t, told["errors"], "types")
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+webhook.StreamPath+"?types=transfer.*", nil)
 	require.NoError(t, err)
 	request.Header.Set("X-API-Key", master)
@@ -428,6 +431,6 @@ func TestStream(t *testing.T) {
 	require.Equal(t, "transfer.orphaned", message.Type)
 	require.Less(t, time.Since(began), 10*time.Second)
 
-	status, _ := d.call(http.MethodGet, webhook.StreamPath, "", "Last-Event-ID", "x")
+	status, _ = d.call(http.MethodGet, webhook.StreamPath, "", "Last-Event-ID", "x")
 	require.Equal(t, http.StatusBadRequest, status)
 }

@@ -66,7 +66,7 @@ func (w *webhooks) Run(ctx context.Context) error {
 
 // mount adds the operations of webhooks and of the stream.
 func (w *webhooks) mount(api huma.API, gate webhook.Gate) {
-	w.stream.Mount(api, gate)
+	w.stream.Mount(api, gate, eventTypes())
 	webhook.Mount(api, webhook.SurfaceConfig{
 		Gate: gate, Endpoints: w.store, Deliveries: w.store, Types: eventTypes(), Agent: userAgent(),
 		Keep: w.keep(), AllowHTTP: w.cfg.AllowHTTP, Check: w.guard.Check,

@@ -208,13 +208,14 @@ func (q *Queries) PoolStatus(ctx context.Context, arg PoolStatusParams) (PoolSta
 	return i, err
 }
 
-const putAddress = `-- name: PutAddress :execrows
+const putAddress = `-- name: PutAddress :one
 INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, key_id, branch, index, vault_id, given_at, created_at)
 VALUES (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
     $11, CASE WHEN $11::uuid IS NOT NULL THEN clock_timestamp() END, statement_timestamp()
 )
 ON CONFLICT (tenant, environment, script_id) DO NOTHING
+RETURNING given_at
 `
 
 type PutAddressParams struct {
@@ -231,10 +232,11 @@ type PutAddressParams struct {
 	VaultID     *uuid.UUID
 }
 
-// PutAddress adds an address of a realm, or changes nothing if it is there. Its time
-// is compared with that of deposits: see PutDeposits.
-func (q *Queries) PutAddress(ctx context.Context, arg PutAddressParams) (int64, error) {
-	result, err := q.db.Exec(ctx, putAddress,
+// PutAddress adds an address of a realm and returns when it was given, or changes
+// nothing and returns no row if it is there. Its time is compared with that of
+// deposits: see PutDeposits.
+func (q *Queries) PutAddress(ctx context.Context, arg PutAddressParams) (*time.Time, error) {
+	row := q.db.QueryRow(ctx, putAddress,
 		arg.ID,
 		arg.Tenant,
 		arg.Environment,
@@ -247,10 +249,9 @@ func (q *Queries) PutAddress(ctx context.Context, arg PutAddressParams) (int64, 
 		arg.Index,
 		arg.VaultID,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var given_at *time.Time
+	err := row.Scan(&given_at)
+	return given_at, err
 }
 
 const putCustodyKey = `-- name: PutCustodyKey :exec

@@ -49,15 +49,17 @@ UPDATE custody_keys
 SET next_index = @next_index
 WHERE id = @id;
 
--- name: PutAddress :execrows
--- PutAddress adds an address of a realm, or changes nothing if it is there. Its time
--- is compared with that of deposits: see PutDeposits.
+-- name: PutAddress :one
+-- PutAddress adds an address of a realm and returns when it was given, or changes
+-- nothing and returns no row if it is there. Its time is compared with that of
+-- deposits: see PutDeposits.
 INSERT INTO addresses (id, tenant, environment, chain, script_id, address, purpose, key_id, branch, index, vault_id, given_at, created_at)
 VALUES (
     @id, @tenant, @environment, @chain, @script_id, @address, @purpose, sqlc.narg('key_id'), sqlc.narg('branch'), sqlc.narg('index'),
     sqlc.narg('vault_id'), CASE WHEN sqlc.narg('vault_id')::uuid IS NOT NULL THEN clock_timestamp() END, statement_timestamp()
 )
-ON CONFLICT (tenant, environment, script_id) DO NOTHING;
+ON CONFLICT (tenant, environment, script_id) DO NOTHING
+RETURNING given_at;
 
 -- name: PutFreeAddresses :many
 -- PutFreeAddresses adds addresses that wait to be given, and returns those that
