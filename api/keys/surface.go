@@ -51,7 +51,7 @@ func Mount(api huma.API, cfg Config) {
 func (s *surface) mountKeys(api huma.API, prefix, suffix string) {
 	operation := func(id, method, path, action, summary string) huma.Operation {
 		op := huma.Operation{OperationID: id + suffix, Method: method, Path: prefix + "/api-keys" + path, Summary: summary, Tags: []string{"Keys"}}
-		return s.Gate.Guard(op, access.Rule{Surface: access.Own, Scope: "api-keys:" + action, Twice: true})
+		return s.Gate.Guard(op, access.Rule{Surface: access.Own, Scope: "api-keys:" + action})
 	}
 	create := operation("CreateKey", http.MethodPost, "", "write", "Make an API key")
 	create.DefaultStatus = http.StatusCreated
