@@ -16,11 +16,17 @@ const (
 	daysAhead = 3
 
 	dayForm = "20060102"
+
+	// beginDefine begins what locks a whole table. Everything that is written to the
+	// table waits behind it, so it waits itself for no longer than deliveries may: a
+	// backup reads for hours.
+	beginDefine = `BEGIN; SET LOCAL lock_timeout = '200ms'`
 )
 
 // Upkeep implements webhook.Outbox. The log of deliveries has one partition for
 // each day by UTC, so that what is too old goes without a trace in the table. Kept
-// answers and signatures go here too. A step that fails leaves the others to go on.
+// answers and signatures go here too. A step that fails leaves the others to go on;
+// one that would have to wait for readers fails, and is for the next time.
 func (s *Store) Upkeep(ctx context.Context, keep time.Duration) error {
 	var now time.Time
 	if err := s.pool.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
@@ -47,7 +53,7 @@ func (s *Store) Upkeep(ctx context.Context, keep time.Duration) error {
 // something of that day: then all of the day goes there, and leaves row by row.
 func (s *Store) makeDay(ctx context.Context, table string, day time.Time) error {
 	name := table + "_" + day.Format(dayForm)
-	_, err := s.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF %s FOR VALUES FROM ('%s') TO ('%s')",
+	err := s.define(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF %s FOR VALUES FROM ('%s') TO ('%s')",
 		pgx.Identifier{name}.Sanitize(), pgx.Identifier{table}.Sanitize(), day.Format(time.RFC3339), day.AddDate(0, 0, 1).Format(time.RFC3339)))
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch refused.Code {
@@ -84,9 +90,17 @@ func (s *Store) dropDays(ctx context.Context, table string, before time.Time) er
 		if err != nil || day.AddDate(0, 0, 1).After(before) {
 			continue // the rest, or not old enough
 		}
-		if _, err := s.pool.Exec(ctx, "DROP TABLE IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
+		if err := s.define(ctx, "DROP TABLE IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
 			return fmt.Errorf("drop %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// define runs a statement that locks a whole table.
+func (s *Store) define(ctx context.Context, statement string) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: beginDefine}, func(tx pgx.Tx) error { //nolint:wrapcheck // the caller says what it was doing
+		_, err := tx.Exec(ctx, statement)
+		return err //nolint:wrapcheck // the caller says what it was doing
+	})
 }
