@@ -168,7 +168,7 @@ func (s *Store) Beat(ctx context.Context, owner uuid.UUID, alive time.Duration) 
 
 // Leave implements webhook.Outbox.
 func (s *Store) Leave(ctx context.Context, owner uuid.UUID) error {
-	if err := s.single("leave", func() error { return s.queries(ctx).EndDispatcher(ctx, &owner) }); err != nil {
+	if err := s.single("leave", func() error { return s.queries(ctx).EndDispatcher(ctx, owner) }); err != nil {
 		return fmt.Errorf("give up deliveries: %w", err)
 	}
 	return nil

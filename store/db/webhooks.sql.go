@@ -408,13 +408,22 @@ WITH outcomes AS (
         unnest($11::text[]) AS error,
         unnest($12::text[]) AS headers,
         unnest($13::bytea[]) AS body
+), held AS (
+    SELECT
+        d.endpoint_id,
+        d.seq,
+        o.state,
+        o.rung,
+        o.wait
+    FROM outcomes AS o
+    JOIN deliveries AS d ON d.endpoint_id = o.endpoint_id AND d.seq = o.seq AND d.attempt = o.attempt
+    WHERE d.lease = $14::uuid
+    FOR UPDATE OF d SKIP LOCKED
 ), done AS (
     DELETE FROM deliveries AS d
-    USING outcomes AS o
+    USING held AS o
     WHERE d.endpoint_id = o.endpoint_id
     AND d.seq = o.seq
-    AND d.attempt = o.attempt
-    AND d.lease = $14::uuid
     AND o.state <> 'waiting'
     RETURNING d.endpoint_id, d.seq, d.resource_id, d.attempt, d.created_at
 ), again AS (
@@ -424,11 +433,9 @@ WITH outcomes AS (
         lease_until = NULL,
         rung = o.rung,
         due_at = now() + make_interval(secs => o.wait)
-    FROM outcomes AS o
+    FROM held AS o
     WHERE d.endpoint_id = o.endpoint_id
     AND d.seq = o.seq
-    AND d.attempt = o.attempt
-    AND d.lease = $14::uuid
     AND o.state = 'waiting'
     RETURNING 1
 ), next AS (
@@ -515,6 +522,8 @@ type CompleteDeliveriesParams struct {
 // history, others get their next time. An outcome counts only if its attempt is
 // still the delivery's last and its lease in force; every attempt is kept. What
 // comes after a done delivery in the order of its resource is due.
+// A delivery that somebody has locked is being dropped or freed: its outcome does not
+// count, and those of others do not wait for that.
 func (q *Queries) CompleteDeliveries(ctx context.Context, arg CompleteDeliveriesParams) (int64, error) {
 	row := q.db.QueryRow(ctx, completeDeliveries,
 		arg.EndpointIds,
@@ -834,19 +843,24 @@ func (q *Queries) Deliveries(ctx context.Context, arg DeliveriesParams) ([]Deliv
 }
 
 const disableGone = `-- name: DisableGone :exec
+WITH gone AS (
+    SELECT p.id
+    FROM (
+        SELECT
+            unnest($1::uuid[]) AS id,
+            unnest($2::text[]) AS url
+    ) AS g
+    JOIN endpoints AS p ON p.id = g.id AND p.url = g.url
+    WHERE p.disabled_at IS NULL
+    FOR NO KEY UPDATE OF p SKIP LOCKED
+)
 UPDATE endpoints AS p
 SET
     disabled_at = now(),
     disabled_reason = 'gone',
     version = p.version + 1
-FROM (
-    SELECT
-        unnest($1::uuid[]) AS id,
-        unnest($2::text[]) AS url
-) AS g
+FROM gone AS g
 WHERE p.id = g.id
-AND p.url = g.url
-AND p.disabled_at IS NULL
 `
 
 type DisableGoneParams struct {
@@ -855,7 +869,8 @@ type DisableGoneParams struct {
 }
 
 // DisableGone disables endpoints that answered that they are gone, unless they have
-// another URL by now.
+// another URL by now. One that somebody changes is left to its next attempt: nobody's
+// outcomes wait for that.
 func (q *Queries) DisableGone(ctx context.Context, arg DisableGoneParams) error {
 	_, err := q.db.Exec(ctx, disableGone, arg.Ids, arg.Urls)
 	return err
@@ -943,17 +958,27 @@ func (q *Queries) DropSecrets(ctx context.Context, endpointID uuid.UUID) error {
 const endDispatcher = `-- name: EndDispatcher :exec
 WITH gone AS (
     DELETE FROM dispatchers WHERE id = $1
+), held AS (
+    SELECT
+        d.endpoint_id,
+        d.seq
+    FROM deliveries AS d
+    WHERE d.lease = $1
+    FOR UPDATE OF d SKIP LOCKED
 )
-UPDATE deliveries
+UPDATE deliveries AS d
 SET
     lease = NULL,
     lease_until = NULL,
     due_at = now()
-WHERE lease = $1
+FROM held AS h
+WHERE d.endpoint_id = h.endpoint_id
+AND d.seq = h.seq
 `
 
-// EndDispatcher gives up what a process holds that ends in good order.
-func (q *Queries) EndDispatcher(ctx context.Context, id *uuid.UUID) error {
+// EndDispatcher gives up what a process holds that ends in good order, but for what
+// somebody has locked: others free that.
+func (q *Queries) EndDispatcher(ctx context.Context, id uuid.UUID) error {
 	_, err := q.db.Exec(ctx, endDispatcher, id)
 	return err
 }
@@ -1306,25 +1331,36 @@ func (q *Queries) FanoutPosition(ctx context.Context, rows int32) (FanoutPositio
 }
 
 const freeDeliveries = `-- name: FreeDeliveries :execrows
+WITH lost AS (
+    SELECT
+        d.endpoint_id,
+        d.seq
+    FROM deliveries AS d
+    WHERE d.lease IS NOT NULL
+    AND (
+        d.lease_until < now()
+        OR NOT EXISTS (
+            SELECT
+            FROM dispatchers AS p
+            WHERE p.id = d.lease
+            AND p.alive_until > now()
+        )
+    )
+    FOR UPDATE OF d SKIP LOCKED
+)
 UPDATE deliveries AS d
 SET
     lease = NULL,
     lease_until = NULL,
     due_at = now()
-WHERE d.lease IS NOT NULL
-AND (
-    d.lease_until < now()
-    OR NOT EXISTS (
-        SELECT
-        FROM dispatchers AS p
-        WHERE p.id = d.lease
-        AND p.alive_until > now()
-    )
-)
+FROM lost AS l
+WHERE d.endpoint_id = l.endpoint_id
+AND d.seq = l.seq
 `
 
 // FreeDeliveries takes back what processes hold that are gone, or held for too
-// long.
+// long. It waits for nobody who has some of it locked, or its process would be taken
+// for gone.
 func (q *Queries) FreeDeliveries(ctx context.Context) (int64, error) {
 	result, err := q.db.Exec(ctx, freeDeliveries)
 	if err != nil {
@@ -1418,19 +1454,26 @@ func (q *Queries) LockRecovery(ctx context.Context, endpointID uuid.UUID) error 
 }
 
 const markEndpoints = `-- name: MarkEndpoints :exec
+WITH marked AS (
+    SELECT
+        p.id,
+        m.error
+    FROM (
+        SELECT
+            unnest($1::uuid[]) AS id,
+            unnest($2::text[]) AS url,
+            unnest($3::text[]) AS error
+    ) AS m
+    JOIN endpoints AS p ON p.id = m.id AND p.url = m.url
+    WHERE (p.failing_since IS NULL) = (m.error <> '')
+    FOR NO KEY UPDATE OF p SKIP LOCKED
+)
 UPDATE endpoints AS p
 SET
-    failing_since = CASE WHEN m.error <> '' THEN coalesce(p.failing_since, now()) END,
+    failing_since = CASE WHEN m.error <> '' THEN now() END,
     failing_error = m.error
-FROM (
-    SELECT
-        unnest($1::uuid[]) AS id,
-        unnest($2::text[]) AS url,
-        unnest($3::text[]) AS error
-) AS m
+FROM marked AS m
 WHERE p.id = m.id
-AND p.url = m.url
-AND (p.failing_since IS NULL) = (m.error <> '')
 `
 
 type MarkEndpointsParams struct {
@@ -1440,7 +1483,8 @@ type MarkEndpointsParams struct {
 }
 
 // MarkEndpoints writes which endpoints began to fail, with why, and which are
-// well again (an empty text). What was heard at another URL says nothing.
+// well again (an empty text). What was heard at another URL says nothing. One that
+// somebody changes is left to its next attempt: nobody's outcomes wait for that.
 func (q *Queries) MarkEndpoints(ctx context.Context, arg MarkEndpointsParams) error {
 	_, err := q.db.Exec(ctx, markEndpoints, arg.Ids, arg.Urls, arg.Errors)
 	return err

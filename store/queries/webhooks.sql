@@ -369,6 +369,8 @@ RETURNING
 -- history, others get their next time. An outcome counts only if its attempt is
 -- still the delivery's last and its lease in force; every attempt is kept. What
 -- comes after a done delivery in the order of its resource is due.
+-- A delivery that somebody has locked is being dropped or freed: its outcome does not
+-- count, and those of others do not wait for that.
 WITH outcomes AS (
     SELECT
         unnest(@endpoint_ids::uuid[]) AS endpoint_id,
@@ -384,13 +386,22 @@ WITH outcomes AS (
         unnest(@errors::text[]) AS error,
         unnest(@headers::text[]) AS headers,
         unnest(@bodies::bytea[]) AS body
+), held AS (
+    SELECT
+        d.endpoint_id,
+        d.seq,
+        o.state,
+        o.rung,
+        o.wait
+    FROM outcomes AS o
+    JOIN deliveries AS d ON d.endpoint_id = o.endpoint_id AND d.seq = o.seq AND d.attempt = o.attempt
+    WHERE d.lease = sqlc.arg(owner)::uuid
+    FOR UPDATE OF d SKIP LOCKED
 ), done AS (
     DELETE FROM deliveries AS d
-    USING outcomes AS o
+    USING held AS o
     WHERE d.endpoint_id = o.endpoint_id
     AND d.seq = o.seq
-    AND d.attempt = o.attempt
-    AND d.lease = sqlc.arg(owner)::uuid
     AND o.state <> 'waiting'
     RETURNING d.endpoint_id, d.seq, d.resource_id, d.attempt, d.created_at
 ), again AS (
@@ -400,11 +411,9 @@ WITH outcomes AS (
         lease_until = NULL,
         rung = o.rung,
         due_at = now() + make_interval(secs => o.wait)
-    FROM outcomes AS o
+    FROM held AS o
     WHERE d.endpoint_id = o.endpoint_id
     AND d.seq = o.seq
-    AND d.attempt = o.attempt
-    AND d.lease = sqlc.arg(owner)::uuid
     AND o.state = 'waiting'
     RETURNING 1
 ), next AS (
@@ -471,37 +480,51 @@ SELECT (
 
 -- name: MarkEndpoints :exec
 -- MarkEndpoints writes which endpoints began to fail, with why, and which are
--- well again (an empty text). What was heard at another URL says nothing.
+-- well again (an empty text). What was heard at another URL says nothing. One that
+-- somebody changes is left to its next attempt: nobody's outcomes wait for that.
+WITH marked AS (
+    SELECT
+        p.id,
+        m.error
+    FROM (
+        SELECT
+            unnest(@ids::uuid[]) AS id,
+            unnest(@urls::text[]) AS url,
+            unnest(@errors::text[]) AS error
+    ) AS m
+    JOIN endpoints AS p ON p.id = m.id AND p.url = m.url
+    WHERE (p.failing_since IS NULL) = (m.error <> '')
+    FOR NO KEY UPDATE OF p SKIP LOCKED
+)
 UPDATE endpoints AS p
 SET
-    failing_since = CASE WHEN m.error <> '' THEN coalesce(p.failing_since, now()) END,
+    failing_since = CASE WHEN m.error <> '' THEN now() END,
     failing_error = m.error
-FROM (
-    SELECT
-        unnest(@ids::uuid[]) AS id,
-        unnest(@urls::text[]) AS url,
-        unnest(@errors::text[]) AS error
-) AS m
-WHERE p.id = m.id
-AND p.url = m.url
-AND (p.failing_since IS NULL) = (m.error <> '');
+FROM marked AS m
+WHERE p.id = m.id;
 
 -- name: DisableGone :exec
 -- DisableGone disables endpoints that answered that they are gone, unless they have
--- another URL by now.
+-- another URL by now. One that somebody changes is left to its next attempt: nobody's
+-- outcomes wait for that.
+WITH gone AS (
+    SELECT p.id
+    FROM (
+        SELECT
+            unnest(@ids::uuid[]) AS id,
+            unnest(@urls::text[]) AS url
+    ) AS g
+    JOIN endpoints AS p ON p.id = g.id AND p.url = g.url
+    WHERE p.disabled_at IS NULL
+    FOR NO KEY UPDATE OF p SKIP LOCKED
+)
 UPDATE endpoints AS p
 SET
     disabled_at = now(),
     disabled_reason = 'gone',
     version = p.version + 1
-FROM (
-    SELECT
-        unnest(@ids::uuid[]) AS id,
-        unnest(@urls::text[]) AS url
-) AS g
-WHERE p.id = g.id
-AND p.url = g.url
-AND p.disabled_at IS NULL;
+FROM gone AS g
+WHERE p.id = g.id;
 
 -- name: BeatDispatcher :exec
 -- BeatDispatcher says that a process is alive for some time to come.
@@ -511,34 +534,55 @@ ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until;
 
 -- name: FreeDeliveries :execrows
 -- FreeDeliveries takes back what processes hold that are gone, or held for too
--- long.
+-- long. It waits for nobody who has some of it locked, or its process would be taken
+-- for gone.
+WITH lost AS (
+    SELECT
+        d.endpoint_id,
+        d.seq
+    FROM deliveries AS d
+    WHERE d.lease IS NOT NULL
+    AND (
+        d.lease_until < now()
+        OR NOT EXISTS (
+            SELECT
+            FROM dispatchers AS p
+            WHERE p.id = d.lease
+            AND p.alive_until > now()
+        )
+    )
+    FOR UPDATE OF d SKIP LOCKED
+)
 UPDATE deliveries AS d
 SET
     lease = NULL,
     lease_until = NULL,
     due_at = now()
-WHERE d.lease IS NOT NULL
-AND (
-    d.lease_until < now()
-    OR NOT EXISTS (
-        SELECT
-        FROM dispatchers AS p
-        WHERE p.id = d.lease
-        AND p.alive_until > now()
-    )
-);
+FROM lost AS l
+WHERE d.endpoint_id = l.endpoint_id
+AND d.seq = l.seq;
 
 -- name: EndDispatcher :exec
--- EndDispatcher gives up what a process holds that ends in good order.
+-- EndDispatcher gives up what a process holds that ends in good order, but for what
+-- somebody has locked: others free that.
 WITH gone AS (
     DELETE FROM dispatchers WHERE id = @id
+), held AS (
+    SELECT
+        d.endpoint_id,
+        d.seq
+    FROM deliveries AS d
+    WHERE d.lease = @id
+    FOR UPDATE OF d SKIP LOCKED
 )
-UPDATE deliveries
+UPDATE deliveries AS d
 SET
     lease = NULL,
     lease_until = NULL,
     due_at = now()
-WHERE lease = @id;
+FROM held AS h
+WHERE d.endpoint_id = h.endpoint_id
+AND d.seq = h.seq;
 
 -- name: DropDispatchers :exec
 -- DropDispatchers forgets processes that are long gone.
