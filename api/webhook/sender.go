@@ -53,10 +53,10 @@ func (s sender) send(ctx context.Context, c Claimed, keys [][]byte) answer {
 	a := answer{at: time.Now(), headers: json.RawMessage("{}")}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	a.cause = s.exchange(ctx, cancel, c, keys, &a)
+	err := s.exchange(ctx, cancel, c, keys, &a)
 	a.took = time.Since(a.at)
-	if a.cause != nil {
-		a.error = s.explain(a.cause)
+	if err != nil {
+		a.error, a.cause = s.explain(err), withoutURL(err)
 	} else if a.status < 200 || a.status > 299 {
 		a.error = "answered " + strconv.Itoa(a.status)
 	}
@@ -113,6 +113,15 @@ func (s sender) explain(err error) string {
 		return "the URL is malformed"
 	}
 	return "connection failed"
+}
+
+// withoutURL takes the URL out of an error: what stands in it behind the host often
+// lets in whoever knows it.
+func withoutURL(err error) error {
+	if about, ok := errors.AsType[*url.Error](err); ok {
+		return about.Err
+	}
+	return err
 }
 
 // redact returns an answer's headers as JSON, without what may be a secret.
