@@ -228,6 +228,9 @@ func (d *Dispatcher) step(ctx, flying context.Context) (moved bool, err error) {
 	d.sweep(began)
 	for _, c := range claimed {
 		secrets := d.secrets(ctx, c, began)
+		if ctx.Err() != nil {
+			return false, nil // nothing begins any more: it is given up with all that is left
+		}
 		l := d.begin(c)
 		d.flights.Go(func() { d.fly(flying, c, l, secrets, began) })
 	}
@@ -279,7 +282,7 @@ func (d *Dispatcher) secrets(ctx context.Context, c Claimed, now time.Time) []Se
 	if r == nil || r.version < c.Version || r.secrets == nil && !now.Before(r.again) {
 		secrets, version, err := d.cfg.Outbox.Secrets(ctx, c.Endpoint)
 		r = &ring{version: max(version, c.Version), secrets: secrets}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			r.again = now.Add(unsignedTime)
 			d.cfg.Log.Error().Err(err).Stringer("endpoint", c.Endpoint).Msg("signing secrets not read")
 		}

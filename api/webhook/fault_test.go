@@ -2,13 +2,18 @@ package webhook_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"tallyd/api/webhook"
@@ -242,4 +247,58 @@ func TestSlowEndpoints(t *testing.T) {
 	b.happen("transfer.confirmed", many(events)...)
 	b.settled(e, webhook.Delivered, events)
 	require.Len(t, held.all(), 3*webhook.FirstConcurrency)
+}
+
+// What stands in a URL behind the host often lets in whoever knows it: the log, which
+// others read than the endpoint's owner, does not have it.
+func TestLogHasNoURL(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	b := newBench(t)
+	e, _ := b.endpoint(closed.URL+"/hooks/T0KEN?key=T0KEN", nil)
+	b.happen("transfer.confirmed", "a")
+	_, stop := b.dispatch(func(cfg *webhook.Config) { cfg.Log = zerolog.New(&log) })
+	b.settled(e, webhook.Retrying, 1)
+	stop()
+	_, tries := b.attempts(e)
+	require.Equal(t, "connection refused", tries[0].Error)
+	require.Contains(t, log.String(), `"cause":"dial tcp 127.0.0.1`)
+	require.NotContains(t, log.String(), "T0KEN")
+}
+
+// leaving is an outbox whose secrets are not read before the dispatcher is to end.
+type leaving struct {
+	webhook.Outbox
+
+	asked chan struct{}
+}
+
+func (l leaving) Secrets(ctx context.Context, _ uuid.UUID) ([]webhook.Secret, int64, error) {
+	select {
+	case l.asked <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return nil, 0, ctx.Err()
+}
+
+// What was claimed and not begun when a dispatcher ends is another's at once, and no
+// attempt was made.
+func TestEndBeforeAttempt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	in := newInbox(t, nil)
+	e, _ := b.endpoint(in.url, nil)
+	b.happen("transfer.confirmed", "a", "b")
+	asked := make(chan struct{}, 1)
+	_, stop := b.dispatch(func(cfg *webhook.Config) { cfg.Outbox = leaving{Outbox: b.Store, asked: asked} })
+	<-asked
+	stop()
+	var attempts, due int
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM attempts), count(*) FROM deliveries WHERE due_at <= now()`).Scan(&attempts, &due))
+	require.Equal(t, []int{0, 2}, []int{attempts, due})
+	b.dispatch(nil)
+	b.settled(e, webhook.Delivered, 2)
 }
