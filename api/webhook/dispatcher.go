@@ -229,7 +229,7 @@ func (d *Dispatcher) step(ctx, flying context.Context) (moved bool, err error) {
 	for _, c := range claimed {
 		secrets := d.secrets(ctx, c, began)
 		if ctx.Err() != nil {
-			return false, nil // nothing begins any more: it is given up with all that is left
+			return false, context.Cause(ctx) // nothing begins any more: it is given up with all that is left
 		}
 		l := d.begin(c)
 		d.flights.Go(func() { d.fly(flying, c, l, secrets, began) })

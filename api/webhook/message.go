@@ -21,7 +21,7 @@ type Message struct {
 	Chain           string          `json:"chain" doc:"Where it happened; empty where no chain has a part in it" example:"btc"`
 	AccountID       *uuid.UUID      `json:"account_id" format:"uuid" nullable:"true" doc:"The account it is about, if it is about one"`
 	ResourceID      string          `json:"resource_id" doc:"What changed"`
-	ResourceVersion int64           `json:"resource_version" doc:"Ascending for one resource: a lower one is older"`
+	ResourceVersion int64           `json:"resource_version" doc:"Ascending for one resource_id among types that begin with the same word, up to the dot: a lower one is older"`
 	Data            json.RawMessage `json:"data" doc:"The resource as it was after the change"`
 }
 
