@@ -17,10 +17,9 @@ const (
 
 	dayForm = "20060102"
 
-	// beginDefine begins what locks a whole table. Everything that is written to the
-	// table waits behind it, so it waits itself for no longer than deliveries may: a
-	// backup reads for hours.
-	beginDefine = `BEGIN; SET LOCAL lock_timeout = '200ms'`
+	// patient bounds how long what locks a whole table waits for it. Everything that is
+	// written to the table waits behind it: a backup reads for hours.
+	patient = `SET LOCAL lock_timeout = '200ms'; `
 )
 
 // Upkeep implements webhook.Outbox. The log of deliveries has one partition for
@@ -97,10 +96,9 @@ func (s *Store) dropDays(ctx context.Context, table string, before time.Time) er
 	return nil
 }
 
-// define runs a statement that locks a whole table.
+// define runs a statement that locks a whole table. Both statements go out as one, so
+// that a process that is stopped in the middle holds no lock.
 func (s *Store) define(ctx context.Context, statement string) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: beginDefine}, func(tx pgx.Tx) error { //nolint:wrapcheck // the caller says what it was doing
-		_, err := tx.Exec(ctx, statement)
-		return err //nolint:wrapcheck // the caller says what it was doing
-	})
+	_, err := s.pool.Exec(ctx, patient+statement, pgx.QueryExecModeSimpleProtocol)
+	return err //nolint:wrapcheck // the caller says what it was doing
 }
