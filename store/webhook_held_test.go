@@ -11,24 +11,23 @@ import (
 	"tallyd/store"
 )
 
-// soon is how long a statement of the dispatcher may take while others hold what it
-// would like to have.
+// soon is how long a statement may take while others hold what it would like to have.
 const soon = 10 * time.Second
 
 // hold opens a transaction, runs a statement in it, and leaves it open until release
 // is called.
-func (q *queue) hold(sql string, args ...any) (release func()) {
-	q.t.Helper()
-	conn, err := pgx.ConnectConfig(q.t.Context(), q.Pool().Config().ConnConfig)
-	require.NoError(q.t, err)
-	q.t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(q.t.Context())) })
-	_, err = conn.Exec(q.t.Context(), "BEGIN")
-	require.NoError(q.t, err)
-	_, err = conn.Exec(q.t.Context(), sql, args...)
-	require.NoError(q.t, err)
+func hold(t testing.TB, s *store.Store, sql string, args ...any) (release func()) {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), s.Pool().Config().ConnConfig)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	_, err = conn.Exec(t.Context(), "BEGIN")
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
 	return func() {
-		_, err := conn.Exec(q.t.Context(), "ROLLBACK")
-		require.NoError(q.t, err)
+		_, err := conn.Exec(t.Context(), "ROLLBACK")
+		require.NoError(t, err)
 	}
 }
 
@@ -44,7 +43,7 @@ func TestUpkeepBesideBackup(t *testing.T) {
 	const days = `SELECT count(*) FROM pg_inherits WHERE inhparent IN ('attempts'::regclass, 'delivery_history'::regclass)`
 	require.Equal(t, 3, q.count(days))
 
-	release := q.hold(`LOCK TABLE attempts, delivery_history IN ACCESS SHARE MODE`)
+	release := hold(t, q.Store, `LOCK TABLE attempts, delivery_history IN ACCESS SHARE MODE`)
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	kept := make(chan error, 1)
@@ -78,7 +77,7 @@ func TestOutcomesBesideHeldEndpoint(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 
-	release := q.hold(`WITH held AS (UPDATE endpoints SET deleted_at = now() WHERE id = $1) DELETE FROM deliveries WHERE endpoint_id = $1`, held.ID)
+	release := hold(t, q.Store, `WITH held AS (UPDATE endpoints SET deleted_at = now() WHERE id = $1) DELETE FROM deliveries WHERE endpoint_id = $1`, held.ID)
 	require.NoError(t, q.Mark(ctx, heard("answered 500", held, other)))
 	require.NoError(t, q.Disable(ctx, heard("", held, other)))
 	counted, err := q.Complete(ctx, q.owner, outcomes[:10])

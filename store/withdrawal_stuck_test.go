@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -282,4 +283,28 @@ func TestNonceUsedInOtherWords(t *testing.T) {
 	require.Equal(t, "Failed conflict", e.at(t, id))
 	require.Equal(t, "0 500 0", e.holds(t, coins))
 	e.sound(t)
+}
+
+// A withdrawal that somebody holds keeps no other one from its turn.
+func TestTurnBesideHeldOne(t *testing.T) {
+	t.Parallel()
+	w := newTill(t, store.Options{}, depth(2))
+	wallet := w.fund(t, 500, 500)
+	held, other := w.withdraw(t, wallet, 100), w.withdraw(t, wallet, 200)
+	w.work(t)
+	w.signs(t, held)
+	w.signs(t, other)
+	w.work(t)
+	w.mine(t, w.onChain(t, held), w.onChain(t, other))
+	w.work(t)
+	w.mine(t)
+	release := hold(t, w.Store, "SELECT FROM withdrawals WHERE id = $1 FOR UPDATE", held)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	turn, err := w.TakeTurn(ctx, w.desk.chain.Slug, time.Nanosecond)
+	require.NoError(t, err)
+	require.Equal(t, other, turn.ID)
+	release()
+	w.again(t)
+	require.Equal(t, []string{"Completed", "Completed"}, []string{w.at(t, held), w.at(t, other)})
 }

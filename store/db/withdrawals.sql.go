@@ -1493,19 +1493,26 @@ func (q *Queries) WakeChanged(ctx context.Context, arg WakeChangedParams) error 
 }
 
 const wakeDue = `-- name: WakeDue :exec
+WITH due AS (
+    SELECT w.id
+    FROM withdrawals AS w
+    JOIN cursors AS c ON c.chain = w.chain
+    WHERE w.chain = $1
+    AND w.due IS NOT NULL
+    AND w.next_at IS NULL
+    AND c.disputed = ''
+    AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END
+    FOR NO KEY UPDATE OF w SKIP LOCKED
+)
 UPDATE withdrawals AS w
 SET next_at = now()
-FROM cursors AS c
-WHERE c.chain = $1
-AND w.chain = $1
-AND w.due IS NOT NULL
-AND w.next_at IS NULL
-AND c.disputed = ''
-AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END
+FROM due AS d
+WHERE w.id = d.id
 `
 
 // WakeDue makes those be looked at that have become as deep as they should, none
-// while the chain is in dispute.
+// while the chain is in dispute. Those that somebody holds are left to the next time:
+// a block that changes several locks them in another order.
 func (q *Queries) WakeDue(ctx context.Context, chain string) error {
 	_, err := q.db.Exec(ctx, wakeDue, chain)
 	return err

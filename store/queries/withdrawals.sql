@@ -82,16 +82,23 @@ RETURNING version;
 
 -- name: WakeDue :exec
 -- WakeDue makes those be looked at that have become as deep as they should, none
--- while the chain is in dispute.
+-- while the chain is in dispute. Those that somebody holds are left to the next time:
+-- a block that changes several locks them in another order.
+WITH due AS (
+    SELECT w.id
+    FROM withdrawals AS w
+    JOIN cursors AS c ON c.chain = w.chain
+    WHERE w.chain = @chain
+    AND w.due IS NOT NULL
+    AND w.next_at IS NULL
+    AND c.disputed = ''
+    AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END
+    FOR NO KEY UPDATE OF w SKIP LOCKED
+)
 UPDATE withdrawals AS w
 SET next_at = now()
-FROM cursors AS c
-WHERE c.chain = @chain
-AND w.chain = @chain
-AND w.due IS NOT NULL
-AND w.next_at IS NULL
-AND c.disputed = ''
-AND w.due <= CASE w.basis WHEN 'safe' THEN c.safe WHEN 'final' THEN c.final ELSE c.height END;
+FROM due AS d
+WHERE w.id = d.id;
 
 -- name: WakeSettling :exec
 -- WakeSettling makes those be looked at that wait for some depth, which is another now.
