@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -46,7 +47,7 @@ func send(ctx context.Context, u *rpc.Upstream, id common.Hash, raw []byte) erro
 		return nil
 	}
 	// Of a transaction that is mined a node says that its nonce is used.
-	if _, err := lookAt(ctx, u, id); err == nil {
+	if _, err := placeOf(ctx, u, id); err == nil {
 		return nil
 	}
 	return &chains.RefusalError{Reason: reason, Detail: answer.Message}
@@ -83,12 +84,13 @@ func refusalOf(answer *rpc.Error) (reason chains.RefusalReason, refused bool) {
 	return "", false
 }
 
-// Lookup implements chains.Broadcaster. Whether a mined transaction failed is the
-// node's word.
+// Lookup implements chains.Broadcaster. That a transaction is mined, and whether it
+// failed, is what the header of its block proves; where that ties no transactions
+// to it, it is the node's word.
 func (s *Source) Lookup(ctx context.Context, id chains.Hash) (chains.Sighting, error) {
 	var sighting chains.Sighting
 	err := s.pool.Do(ctx, func(ctx context.Context, u *rpc.Upstream) (err error) {
-		sighting, err = lookAt(ctx, u, common.Hash(id))
+		sighting, err = s.lookAt(ctx, u, common.Hash(id))
 		return err
 	})
 	if err != nil {
@@ -97,42 +99,58 @@ func (s *Source) Lookup(ctx context.Context, id chains.Hash) (chains.Sighting, e
 	return sighting, nil
 }
 
-// lookAt asks one node for a transaction and its receipt.
-func lookAt(ctx context.Context, u *rpc.Upstream, id common.Hash) (chains.Sighting, error) {
+// lookAt asks one node for a transaction, and for the block that its receipt names.
+func (s *Source) lookAt(ctx context.Context, u *rpc.Upstream, id common.Hash) (chains.Sighting, error) {
+	p, err := placeOf(ctx, u, id)
+	if err != nil || p.block == (common.Hash{}) {
+		return chains.Sighting{}, err
+	}
+	b, _, err := s.untraced(ctx, u, p.block)
+	if errors.Is(err, chains.ErrNotFound) {
+		return chains.Sighting{}, nil // it has left since
+	}
+	if err != nil {
+		return chains.Sighting{}, fmt.Errorf("read the block it is said to be in: %w", err)
+	}
+	i := slices.IndexFunc(b.txs[:b.inRoots], func(tx transaction) bool { return tx.hash == id })
+	if i < 0 {
+		return chains.Sighting{}, unverified("structure", "transaction %s is not in block %s, which its receipt names", id, p.block)
+	}
+	if ok, known := b.receipts[i].succeeded(); known {
+		p.failed = !ok
+	}
+	return chains.Sighting{Mined: true, Block: chains.Hash(p.block), Height: b.header.number, Failed: p.failed}, nil
+}
+
+// place is where a transaction or its receipt says that it stands.
+type place struct {
+	id, block common.Hash // no block while it waits
+	failed    bool
+}
+
+// placeOf asks one node for a transaction and its receipt, and returns
+// chains.ErrNotFound if it knows neither.
+func placeOf(ctx context.Context, u *rpc.Upstream, id common.Hash) (place, error) {
 	answers, err := u.Batch(ctx, []rpc.Request{
 		{Method: "eth_getTransactionByHash", Params: []any{id.Hex()}},
 		{Method: "eth_getTransactionReceipt", Params: []any{id.Hex()}},
 	})
 	if err != nil {
-		return chains.Sighting{}, fmt.Errorf("ask for the transaction: %w", err)
+		return place{}, fmt.Errorf("ask for the transaction: %w", err)
 	}
 	if answers[0].Err != nil {
-		return chains.Sighting{}, fmt.Errorf("ask for the transaction: %w", answers[0].Err)
+		return place{}, fmt.Errorf("ask for the transaction: %w", answers[0].Err)
 	}
 	if isNull(answers[0].Result) {
-		return chains.Sighting{}, chains.ErrNotFound
+		return place{}, chains.ErrNotFound
 	}
 	if _, err := decodePlace(answers[0].Result, id); err != nil {
-		return chains.Sighting{}, err
+		return place{}, err
 	}
-	waits := answers[1].Err != nil || isNull(answers[1].Result) // without a receipt
-	if waits {
-		return chains.Sighting{}, nil
+	if waits := answers[1].Err != nil || isNull(answers[1].Result); waits {
+		return place{id: id}, nil
 	}
-	receipt, err := decodePlace(answers[1].Result, id)
-	if err != nil {
-		return chains.Sighting{}, err
-	}
-	return chains.Sighting{
-		Mined: true, Block: chains.Hash(receipt.block), Height: receipt.height, Failed: receipt.failed,
-	}, nil
-}
-
-// place is where a transaction or its receipt says that it stands.
-type place struct {
-	id, block common.Hash
-	height    uint64
-	failed    bool
+	return decodePlace(answers[1].Result, id)
 }
 
 // decodePlace reads the place of the transaction with an id.
@@ -144,8 +162,6 @@ func decodePlace(text []byte, id common.Hash) (p place, err error) {
 			p.id = s.hash()
 		case "blockHash":
 			p.block = s.hash()
-		case "blockNumber":
-			p.height = s.number()
 		case "status":
 			p.failed = s.number() == 0
 		default:

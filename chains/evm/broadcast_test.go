@@ -175,6 +175,24 @@ func TestLookupDoesNotBelieve(t *testing.T) {
 		_, err := open(t, spec(liar)).Lookup(t.Context(), chains.Hash(failed))
 		require.ErrorIs(t, err, chains.ErrUnverified, method)
 	}
+
+	// A node that calls the failed one carried out, or the other way, is overruled by
+	// the block, and one that names a block without it is not believed.
+	done := anvil.send(alice, &bob, 1, nil)
+	block := anvil.receipt(done).BlockHash
+	for id, status := range map[common.Hash]string{failed: "0x1", done: "0x0"} {
+		liar := startLiar(t, anvil, in("eth_getTransactionReceipt", func(result any) any { return set(result, "status", status) }))
+		seen, err := open(t, spec(liar)).Lookup(t.Context(), chains.Hash(id))
+		require.NoError(t, err)
+		require.Equal(t, id == failed, seen.Failed)
+	}
+	elsewhere := startLiar(t, anvil, in("eth_getTransactionReceipt", func(result any) any { return set(result, "blockHash", block) }))
+	_, err = open(t, spec(elsewhere)).Lookup(t.Context(), chains.Hash(failed))
+	require.ErrorIs(t, err, chains.ErrUnverified)
+	seen, err = open(t, spec(elsewhere, anvil)).Lookup(t.Context(), chains.Hash(failed))
+	require.NoError(t, err, "another one tells the truth")
+	require.True(t, seen.Failed)
+
 	waits := startLiar(t, anvil, in("eth_getTransactionReceipt", func(any) any { return nil }))
 	seen, err = open(t, spec(waits)).Lookup(t.Context(), chains.Hash(failed))
 	require.NoError(t, err)

@@ -139,28 +139,16 @@ func (s *Source) Block(ctx context.Context, hash chains.Hash) (chains.Block, err
 }
 
 func (s *Source) blockFrom(ctx context.Context, u *rpc.Upstream, hash common.Hash) (*block, error) {
-	requests := []rpc.Request{
-		{Method: "eth_getBlockByHash", Params: []any{hash.Hex(), true}},
-		{Method: "eth_getBlockReceipts", Params: []any{hash.Hex()}},
-	}
+	var requests []rpc.Request
 	// Block 0 has no transactions, and geth answers a trace of it by an error.
 	if s.spec.Trace && hash != common.Hash(s.chain.Genesis) && !s.ability(u).noTrace {
 		requests = append(requests, traceRequest(hash))
 	}
-	answers, err := u.Batch(ctx, requests)
-	if err != nil {
-		return nil, fmt.Errorf("ask for block and receipts: %w", err)
-	}
-	for i, answer := range answers[:2] {
-		if answer.Err != nil {
-			return nil, fmt.Errorf("%s: %w", requests[i].Method, absent(answer.Err))
-		}
-	}
-	b, err := readBlock(hash, answers[0].Result, answers[1].Result, s.rules)
-	if err != nil || len(answers) < 3 {
+	b, answers, err := s.untraced(ctx, u, hash, requests...)
+	if err != nil || len(answers) == 0 {
 		return b, err
 	}
-	if err := s.trace(u, b, answers[2]); err != nil {
+	if err := s.trace(u, b, answers[0]); err != nil {
 		if errors.Is(err, chains.ErrNotFound) && s.tooOld(ctx, u, b.header.number) {
 			s.log.Debug().Err(err).Uint64("height", b.header.number).Msg("block too old to be traced, internal transfers stay unseen")
 			return b, nil
@@ -168,6 +156,26 @@ func (s *Source) blockFrom(ctx context.Context, u *rpc.Upstream, hash common.Has
 		return nil, err
 	}
 	return b, nil
+}
+
+// untraced returns a verified block without traces, and the answers to what else is
+// asked with it.
+func (s *Source) untraced(ctx context.Context, u *rpc.Upstream, hash common.Hash, more ...rpc.Request) (*block, []rpc.Response, error) {
+	requests := append([]rpc.Request{
+		{Method: "eth_getBlockByHash", Params: []any{hash.Hex(), true}},
+		{Method: "eth_getBlockReceipts", Params: []any{hash.Hex()}},
+	}, more...)
+	answers, err := u.Batch(ctx, requests)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask for block and receipts: %w", err)
+	}
+	for i, answer := range answers[:2] {
+		if answer.Err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", requests[i].Method, absent(answer.Err))
+		}
+	}
+	b, err := readBlock(hash, answers[0].Result, answers[1].Result, s.rules)
+	return b, answers[2:], err
 }
 
 // traceDepth is how many blocks below its head a node that prunes surely still
