@@ -29,7 +29,7 @@ func alone() map[string]string {
 		"Acquire": lease, "Release": lease, "AcquireSearch": lease, "ReleaseSearch": lease, "AcquireStream": lease, "RenewStream": lease, "LeaveNumbering": lease, "ClaimNFTs": lease, "ClaimReading": lease,
 		"take": "a number of a key is one row that stands alone, durable before it is used", "drop": lease,
 		"reseal": "what it writes opens to what stood there before",
-		"Upkeep": tidy, "makeDay": tidy, "dropDays": tidy, "TrimAudit": tidy, "ThinPrices": tidy,
+		"Upkeep": tidy, "define": tidy, "TrimAudit": tidy, "ThinPrices": tidy,
 		"PutPrices": "it is one statement, and the next reading brings newer ones",
 	}
 }
