@@ -200,8 +200,8 @@ func (c carrying) keep(ctx context.Context, q *db.Queries, answer access.Answer)
 }
 
 // answerID names a request: a key is unique for one caller, method and path, however
-// the path is spelled. Each
-// part is written with its length, so that none runs into the next.
+// the path is spelled. Each part is written with its length, so that none runs into
+// the next.
 func answerID(e access.Entry, once access.Once) []byte {
 	digest := sha256.New()
 	for _, part := range []string{e.Realm.Tenant, string(e.Realm.Environment), e.Caller, e.Method, cmp.Or(once.Path, e.Path), once.Key} {

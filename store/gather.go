@@ -12,8 +12,8 @@ const readingTime = 30 * time.Second
 
 // gather reads for several callers in one go. A caller who comes while as many
 // readings are under way as may be waits for the next one, with all others who wait:
-// what is read was there after they asked, however many they are. What is found is
-// shared, and nobody changes it.
+// nobody is told what was read before they asked. What is found is shared, and nobody
+// changes it.
 type gather[K comparable, V any] struct {
 	read     func(ctx context.Context, keys []K) (map[K]V, error)
 	readings int // at once

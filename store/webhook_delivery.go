@@ -136,9 +136,8 @@ func lowestSince(ctx context.Context, q *db.Queries, realm indexer.Realm, since 
 }
 
 // again queues one event, or with seq 0 those since a time, of which none has a
-// number below lowest. What was never sent
-// comes before what is taken back from the history: it is told apart by not
-// standing there.
+// number below lowest. What was never sent comes before what is taken back from the
+// history: it is told apart by not standing there.
 func again(ctx context.Context, q *db.Queries, id uuid.UUID, seq, lowest int64, since time.Time) (int64, error) {
 	hastened, err := q.HastenDeliveries(ctx, db.HastenDeliveriesParams{EndpointID: id, Seq: seq, Since: since})
 	if err != nil {
