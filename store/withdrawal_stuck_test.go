@@ -200,20 +200,29 @@ func TestReplacementWithoutItsCoin(t *testing.T) {
 	w.sound(t)
 }
 
+// replaced makes a withdrawal whose replacement spends one coin more than what it
+// replaces, both signed.
+func (w *till) replaced(t testing.TB) (wallet custody.Wallet, id uuid.UUID, old, replacement custody.Draft) {
+	t.Helper()
+	wallet = w.fund(t, 115, 30)
+	id = w.withdraw(t, wallet, 100)
+	w.work(t)
+	old = w.signs(t, id)
+	w.work(t)
+	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
+	w.work(t)
+	replacement = w.signs(t, id)
+	require.Len(t, replacement.Draft.Payment.Inputs, 2)
+	w.work(t)
+	return wallet, id, old, replacement
+}
+
 // The draft that a replacement was to replace is mined with another id, and the
 // replacement would have spent one coin more: it is the same withdrawal.
 func TestChangedIDOfReplaced(t *testing.T) {
 	t.Parallel()
 	w := newTill(t, store.Options{}, depth(1))
-	wallet := w.fund(t, 115, 30)
-	id := w.withdraw(t, wallet, 100)
-	w.work(t)
-	old := w.signs(t, id)
-	w.work(t)
-	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
-	w.work(t)
-	require.Len(t, w.signs(t, id).Draft.Payment.Inputs, 2)
-	w.work(t)
+	wallet, id, old, _ := w.replaced(t)
 	effect := w.effectAs(old.Draft, hash('m', 1))
 	ref := w.mine(t, effect)
 	w.node.blocks[ref.Hash] = effect.Transfers
@@ -236,15 +245,7 @@ func TestChangedIDOfReplaced(t *testing.T) {
 func TestReplacementLosesItsCoin(t *testing.T) {
 	t.Parallel()
 	w := newTill(t, store.Options{}, depth(1))
-	wallet := w.fund(t, 115, 30)
-	id := w.withdraw(t, wallet, 100)
-	w.work(t)
-	old := w.signs(t, id)
-	w.work(t)
-	require.NoError(t, second(w.Bump(t.Context(), w.realm, id)))
-	w.work(t)
-	replacement := w.signs(t, id)
-	w.work(t)
+	_, id, old, replacement := w.replaced(t)
 	extra := replacement.Draft.Payment.Inputs[1].Outpoint
 	w.mine(t, chains.Match{Spends: []chains.Spend{{Tx: hash('x', 1), Spent: extra}}})
 	w.node.judge = func(raw string) chains.RefusalReason {

@@ -129,7 +129,7 @@ type place struct {
 }
 
 // placeOf asks one node for a transaction and its receipt, and returns
-// chains.ErrNotFound if it knows neither.
+// chains.ErrNotFound if it does not know the transaction.
 func placeOf(ctx context.Context, u *rpc.Upstream, id common.Hash) (place, error) {
 	answers, err := u.Batch(ctx, []rpc.Request{
 		{Method: "eth_getTransactionByHash", Params: []any{id.Hex()}},
